@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -57,13 +58,33 @@ def comparison_matrix(
     """
     pairs = _all_pairs(comparison, force=force)
     tested = [corrected for corrected in pairs.values() if corrected is not None]
+    return replace(
+        reference_matrix(comparison, estimates, intervals),
+        pairs=tuple(one for (first, second), own in pairs.items() if own for one in _rows(first, second, own[0])),
+        tests=max((tests for _, tests in tested), default=0),
+    )
+
+
+def reference_matrix(comparison: Comparison, estimates: BoardEstimates | None, intervals: IntervalCache) -> Matrix:
+    """Return the matrix without the pairs of other arms than the first, which take long to test.
+
+    Args:
+        comparison: Differences from the first arm.
+        estimates: Overall values of single runs; None if they are not ranked.
+        intervals: Intervals computed so far.
+    """
+    return replace(differences_matrix(comparison), cells=_cells(comparison, estimates, intervals))
+
+
+def differences_matrix(comparison: Comparison) -> Matrix:
+    """Return the differences from the first arm; the cells have no values, which take long, but their troubles."""
     return Matrix(
         arms=tuple(
             MatrixArm(name=arm.name, runs=len(arm.models), parent=_parent(arm, comparison.arms))
             for arm in comparison.arms
         ),
         columns=_columns(comparison),
-        cells=_cells(comparison, estimates, intervals),
+        cells=_troubles(comparison),
         reference=comparison.arms[0].name,
         against_reference=tuple(
             one
@@ -74,8 +95,28 @@ def comparison_matrix(
                 ([d for d in comparison.differences if d.arm == arm.name], comparison.overall.get(arm.name, ())),
             )
         ),
-        pairs=tuple(one for (first, second), own in pairs.items() if own for one in _rows(first, second, own[0])),
-        tests=max((tests for _, tests in tested), default=0),
+        pairs=(),
+        tests=0,
+    )
+
+
+def values_matrix(models: Sequence[ModelRecords], intervals: IntervalCache) -> Matrix:
+    """Return the recorded values without differences: a row per model, and every task that some model was asked."""
+    runs = [(model.name, run) for model in models for run in model.tasks.values()]
+    columns = {
+        run.task: MatrixColumn(
+            task=run.task, domain=run.domain, chance=run.chance, higher_is_better=run.higher_is_better
+        )
+        for _, run in sorted(runs, key=lambda one: (one[1].domain, one[1].task))
+    }
+    return Matrix(
+        arms=tuple(MatrixArm(name=model.name, runs=1) for model in models),
+        columns=tuple(columns.values()),
+        cells={(name, run.task): _of_run(run, run.value, intervals) for name, run in runs if run.value is not None},
+        reference="",
+        against_reference=(),
+        pairs=(),
+        tests=0,
     )
 
 
@@ -174,6 +215,18 @@ def _in_overall(comparison: Comparison) -> set[str]:
     """Return the tasks that count in the overall value of some arm."""
     parts = [part for own in comparison.overall.values() for part in own if part.domain == OVERALL]
     return {name for part in parts for name in part.names}
+
+
+def _troubles(comparison: Comparison) -> dict[Key, MatrixCell]:
+    """Return a cell without a value for each arm, on each task and overall, with its failed and truncated requests."""
+    parts = {one.task: {one.task} for one in comparison.differences} | {OVERALL: _in_overall(comparison)}
+    cells = {}
+    for arm in comparison.arms:
+        for part, tasks in parts.items():
+            runs = [run for model in arm.models for task, run in model.tasks.items() if task in tasks]
+            failed, cut = sum(run.failed for run in runs), sum(run.truncated for run in runs)
+            cells[arm.name, part] = MatrixCell(value=math.nan, low=math.nan, high=math.nan, failed=failed, cut=cut)
+    return cells
 
 
 def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: IntervalCache) -> dict[Key, MatrixCell]:

@@ -207,7 +207,7 @@ def _differences(comparison: Comparison) -> alt.Chart:
 
 
 def _heat_map(comparison: Comparison) -> alt.Chart:
-    """Tasks by arms: the colour is the effect; a dot marks differences that are real after correction."""
+    """Tasks by arms: the colour is the effect; a dot marks those that are significant after correction."""
     alt = altair()
     rows = [
         {

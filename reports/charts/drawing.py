@@ -120,15 +120,20 @@ def text_width(words: str, size: float = NAME_SIZE) -> float:
     return 0.62 * size * len(words)
 
 
-def svg(drawing: Drawing) -> str:
+def svg(drawing: Drawing, *, inline_style: bool = True) -> str:
     """Return the drawing as inline SVG; texts and tooltips are escaped.
 
     A text that is wider in the reader's font than here is not cut at the edge, and a phone may shrink it by a quarter.
+
+    Args:
+        drawing: The drawing.
+        inline_style: Set the smallest width; a page whose content policy forbids inline styles leaves it out.
     """
+    narrowest = f'style="min-width:{_SMALLEST * drawing.width:.0f}px" ' if inline_style else ""
     width, height = f"{drawing.width + 2:g}", f"{drawing.height + 2:g}"  # with a pixel around it for outlines
     return (
         f'<svg class="{drawing.css_class}" viewBox="-1 -1 {width} {height}" width="{width}" height="{height}" '
-        f'overflow="visible" style="min-width:{_SMALLEST * drawing.width:.0f}px" role="img" '
+        f'overflow="visible" {narrowest}role="img" '
         f'aria-label="{escape(drawing.label)}">'
         f"{''.join(map(_svg_mark, drawing.marks))}</svg>"
     )

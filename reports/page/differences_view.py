@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from harness.reports.analysis.differences import Comparison
 from harness.reports.analysis.matrix import Matrix
 from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
 from harness.reports.charts.scales import padded_range
-from harness.reports.documents.tables import Table
+from harness.reports.documents.tables import Document, Table
 from harness.reports.page import marks
 from harness.reports.page.sections import drawn
 from harness.reports.page.table_view import table_view
@@ -21,7 +22,7 @@ MEANING = "Requests without an answer, and requests whose input was truncated, o
 MOST_IN_FOREST = 8  # arms; for more, the matrix shows where they differ
 
 
-def forest_view(matrix: Matrix) -> list[Markup]:
+def forest_view(matrix: Matrix, *, inline_style: bool = True) -> list[Markup]:
     """Return the differences of all arms on all tasks in one drawing, then as a phone shows them.
 
     Empty if there are too many arms.
@@ -43,7 +44,8 @@ def forest_view(matrix: Matrix) -> list[Markup]:
     title = f"Differences from {matrix.reference} with their 95% intervals"
     if not any(one.finite for one in effects):
         return []
-    return [drawn(draw_forest(effects, title, per_band)) for per_band in (COLUMNS_PER_BAND, 1)]
+    drawings = [draw_forest(effects, title, per_band) for per_band in (COLUMNS_PER_BAND, 1)]
+    return [drawn(one, inline_style=inline_style) for one in drawings]
 
 
 def differences_view(comparison: Comparison, table: Table) -> dict[str, Any]:
@@ -63,12 +65,23 @@ def differences_view(comparison: Comparison, table: Table) -> dict[str, Any]:
 
 def overall_view(comparison: Comparison, table: Table) -> dict[str, Any]:
     """Return the table of differences by domain and overall, with the troubles of their tasks."""
+    return table_view(_overall_with_troubles(table, comparison))
+
+
+def document_with_troubles(document: Document, comparison: Comparison) -> Document:
+    """Return a comparison with failed and truncated requests next to the differences that they affect."""
+    first, *others = document.tables
+    tables = [_overall_with_troubles(one, comparison) if one.key == "overall" else one for one in others]
+    return replace(document, tables=(_with_own_troubles(first, comparison), *tables))
+
+
+def _overall_with_troubles(table: Table, comparison: Comparison) -> Table:
     troubles = [
         _trouble(part.names, comparison, (arm, comparison.arms[0].name))
         for arm, parts in comparison.overall.items()
         for part in parts
     ]
-    return table_view(with_troubles(table, troubles, after="tasks", meaning=MEANING))
+    return with_troubles(table, troubles, after="tasks", meaning=MEANING)
 
 
 def _with_own_troubles(table: Table, comparison: Comparison) -> Table:

@@ -118,10 +118,10 @@ def _board(board: Leaderboard, estimates: BoardEstimates, table: Table) -> dict[
         marks.dot(p.value, p.low, p.high, ends, rule=0.0, tone="" if row.tied_with_leader else "quiet")
         for p, row in zip(overall, board.standings, strict=True)
     ]
-    return table_view(_for_readers(table), drawings=drawings, heading=marks.axis(ends), after="interval")
+    return table_view(ranks_for_readers(table), drawings=drawings, heading=marks.axis(ends), after="interval")
 
 
-def _for_readers(table: Table) -> Table:
+def ranks_for_readers(table: Table) -> Table:
     """Return the ranks with name, value and interval first, and with the truncated requests if there are any."""
     columns = [replace(one, raw=False) if one.key == "cut" else one for one in table.columns]
     if not any(row.cells["cut"] for row in table.rows):

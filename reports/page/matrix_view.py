@@ -22,8 +22,8 @@ FULL_COLOUR = 2.0  # detectable effects
 UNKNOWN = "?"
 
 
-def matrix_view(matrix: Matrix) -> dict[str, Any]:
-    """Return the rows of the table, with the comparison with the reference."""
+def matrix_rows(matrix: Matrix) -> dict[str, Any]:
+    """Return the rows of the table, with the comparison with the reference, if there is one."""
     against = {(one.arm, one.task): one for one in _against(matrix)}
     return {
         "reference": matrix.reference,
@@ -40,6 +40,13 @@ def matrix_view(matrix: Matrix) -> dict[str, Any]:
             }
             for arm in matrix.arms
         ],
+    }
+
+
+def matrix_view(matrix: Matrix) -> dict[str, Any]:
+    """Return the rows of the table, and all pairs, among which the reader chooses."""
+    return {
+        **matrix_rows(matrix),
         "names": _baselines(matrix),
         "has_parents": len(_baselines(matrix)) > 1 and any(arm.parent for arm in matrix.arms),
         "tests": matrix.tests,

@@ -23,9 +23,9 @@ from harness.reports.page.table_view import table_view
 MOST_IN_DESIGN = 12  # stages of one generation; more do not fit on a first screen
 
 
-def drawn(drawing: Drawing) -> Markup:
+def drawn(drawing: Drawing, *, inline_style: bool = True) -> Markup:
     """Return a drawing as inline SVG."""
-    return Markup(svg(drawing))  # noqa: S704 - `svg` escapes texts
+    return Markup(svg(drawing, inline_style=inline_style))  # noqa: S704 - `svg` escapes texts
 
 
 def design_view(arms: Sequence[RecipeArm]) -> Markup:

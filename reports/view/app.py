@@ -4,7 +4,8 @@
 /compare?model=A&model=B differences, as `harness compare` prints them
 /items?...               items under a filter (`filters`)
 /item?...&id=3b9e07aa    one item, side by side
-/export?...&format=csv   the items under a filter as a file
+/export?...&format=csv   the items under a filter as a file; with &id=3b9e07aa, this item
+/table?name=leaderboard  a table of the first page or of a comparison as CSV
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from harness.errors import HarnessError, InputError, RecordError
 from harness.reports.view.export import FORMATS, exported
 from harness.reports.view.filters import Filter, filter_of
 from harness.reports.view.guard import Guard
+from harness.reports.view.index import Item
 from harness.reports.view.pages import FILES, Pages
 from harness.visible import visible
 
@@ -42,6 +44,7 @@ def application(pages: Pages, *, token: str, port: int) -> Starlette:
         "/items": answers.items,
         "/item": answers.item,
         "/export": answers.export,
+        "/table": answers.table,
         "/static/{name}": answers.file,
     }
     return Starlette(
@@ -63,19 +66,14 @@ class _Answers:
         return HTMLResponse(self._pages.overview())
 
     def comparison(self, request: Request) -> Response:
-        chosen = any(request.query_params.getlist("model"))
-        return HTMLResponse(self._pages.comparison(self._filter(request), chosen=chosen))
+        return HTMLResponse(self._pages.comparison(self._filter(request), chosen=_names_models(request)))
 
     def items(self, request: Request) -> Response:
         return HTMLResponse(self._pages.items(self._filter(request)))
 
     def item(self, request: Request) -> Response:
         wanted = self._filter(request)
-        task = self._pages.index.task(wanted.task)
-        identifier = request.query_params.get("id", "")
-        item = self._pages.index.find(task, identifier) if task is not None else None
-        if item is None:
-            raise InputError(f"no item {identifier[:80]} of the task {wanted.task or '(none)'} in these records.")
+        item = self._item(request, wanted)
         if request.query_params.get("among") == "all":
             wanted = Filter(models=wanted.models, outcome=wanted.outcome, words=wanted.words)
         return HTMLResponse(self._pages.item(item, wanted))
@@ -84,11 +82,17 @@ class _Answers:
         kind = request.query_params.get("format", "csv")
         if kind not in FORMATS:
             raise InputError(f"format {kind[:40]}: give one of {', '.join(FORMATS)}.")
-        parts = exported(self._pages.index, self._pages.details, self._filter(request), kind)
+        wanted = self._filter(request)
+        only = self._item(request, wanted).number if "id" in request.query_params else None
+        parts = exported(self._pages.index, self._pages.details, wanted, kind, only=only)
         first = next(parts)  # a missing file is a page that says so, and not a file that ends early
         encoded = (part.encode(errors="replace") for part in chain([first], parts))
-        name = {"Content-Disposition": f'attachment; filename="items.{kind}"'}
-        return StreamingResponse(encoded, media_type=FORMATS[kind], headers=name)
+        return StreamingResponse(encoded, media_type=FORMATS[kind], headers=_file_name(f"items.{kind}"))
+
+    def table(self, request: Request) -> Response:
+        name = request.query_params.get("name", "")
+        content = self._pages.table(name, self._filter(request), chosen=_names_models(request))
+        return Response(content.encode(errors="replace"), media_type=FORMATS["csv"], headers=_file_name(f"{name}.csv"))
 
     def file(self, request: Request) -> Response:
         known = FILES.get(request.path_params["name"])
@@ -106,5 +110,22 @@ class _Answers:
         text = f"There is no page at {visible(request.url.path[:200])}."
         return HTMLResponse(self._pages.message(text, title="Nothing here"), status_code=status)
 
+    def _item(self, request: Request, wanted: Filter) -> Item:
+        task = self._pages.index.task(wanted.task)
+        identifier = request.query_params.get("id", "")
+        item = self._pages.index.find(task, identifier) if task is not None else None
+        if item is None:
+            raise InputError(f"no item {identifier[:80]} of the task {wanted.task or '(none)'} in these records.")
+        return item
+
     def _filter(self, request: Request) -> Filter:
         return filter_of(self._pages.index, request.query_params.multi_items())
+
+
+def _names_models(request: Request) -> bool:
+    """Whether the address names models; otherwise all are compared with the leader."""
+    return any(request.query_params.getlist("model"))
+
+
+def _file_name(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}

@@ -10,6 +10,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from harness.reports.documents.tables import csv_cell
@@ -20,12 +21,12 @@ from harness.reports.view.index import Index, Item
 FORMATS = {"csv": "text/csv", "jsonl": "application/jsonl"}
 CSV_COLUMNS = (
     "task", "doc_id", "doc_hash", "model", "outcome", "value", "cut", "unparsed", "prompt", "answer", "expected",
-    "log_likelihoods", "text", "problem",
+    "choices", "log_likelihoods", "text", "status", "detail", "metrics", "problem",
 )  # fmt: skip
 _BATCH = 100  # items in memory
 
 
-def exported(index: Index, details: Details, wanted: Filter, kind: str) -> Iterator[str]:
+def exported(index: Index, details: Details, wanted: Filter, kind: str, *, only: int | None = None) -> Iterator[str]:
     """Yield the text of an export in parts.
 
     Args:
@@ -33,13 +34,14 @@ def exported(index: Index, details: Details, wanted: Filter, kind: str) -> Itera
         details: Reads the answers.
         wanted: Which items and models; its page does not matter.
         kind: One of `FORMATS`.
+        only: Number of the one item to export, whatever the filter; None for all items of the filter.
 
     Raises:
         RecordError: A samples file is missing, or has changed since the index was built.
     """
     written = _csv_rows if kind == "csv" else _json_lines
     head = _csv_line(CSV_COLUMNS) if kind == "csv" else ""
-    numbers = matches(index, wanted).numbers.tolist()
+    numbers = matches(index, wanted).numbers.tolist() if only is None else [only]
     for start in range(0, max(1, len(numbers)), _BATCH):
         items = index.items(numbers[start : start + _BATCH])
         yield head + "".join(written(item, details.answers(item, wanted.models)) for item in items)
@@ -51,20 +53,20 @@ def _csv_rows(item: Item, answers: Sequence[Answer]) -> str:
 
 
 def _csv_row(item: Item, answer: Answer) -> list[Any]:
+    """Lists of choices and metrics are JSON; the texts of several repeats, and their verdicts, are paragraphs."""
     sample = answer.sample
-    known = [answer.model, answer.outcome, answer.value, answer.cut, answer.unparsed]
     content = [sample.prompt, sample.answer, sample.target] if sample is not None else ["", "", ""]
-    likelihoods = json.dumps(_finite(sample.log_likelihoods)) if sample is not None and sample.choices else ""
+    choices = [sample.choices, _finite(sample.log_likelihoods)] if sample is not None and sample.choices else []
+    repeats = [answer.texts, [one.status for one in answer.programs], [one.detail for one in answer.programs]]
     return [
-        item.task,
-        item.doc_id,
-        item.digest,
-        *known,
+        item.task, item.doc_id, item.digest,
+        answer.model, answer.outcome, answer.value, answer.cut, answer.unparsed,
         *content,
-        likelihoods,
-        "\n\n".join(answer.texts),
+        *([json.dumps(one, ensure_ascii=False) for one in choices] or ["", ""]),
+        *("\n\n".join(one) for one in repeats),
+        json.dumps(_metrics(answer)) if answer.metrics else "",
         answer.problem,
-    ]
+    ]  # fmt: skip
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
@@ -105,8 +107,13 @@ def _json_answer(answer: Answer) -> dict[str, Any]:
         "answer": sample.answer,
         "log_likelihoods": _finite(sample.log_likelihoods),
         "texts": list(answer.texts),
-        "programs": [{"status": one.status, "detail": one.detail} for one in answer.programs],
+        "programs": [asdict(one) for one in answer.programs],
+        "metrics": _metrics(answer),
     }
+
+
+def _metrics(answer: Answer) -> dict[str, float | None]:
+    return dict(zip(answer.metrics, _finite(list(answer.metrics.values())), strict=True))
 
 
 def _finite(values: Sequence[float]) -> list[float | None]:

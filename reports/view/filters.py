@@ -86,6 +86,7 @@ def filter_of(index: Index, parameters: Sequence[tuple[str, str]]) -> Filter:
         raise InputError(f"{len(models)} models: at most {MOST_MODELS} can be shown side by side; leave some out.")
     models = models or index.models[:2]
     task, outcome, page = one.get("task", ""), one.get("outcome", ""), one.get("page", "1")
+    words = one.get("words", "")[:LONGEST_WORDS].strip()
     if task:
         task = _known("task", task, [each.task for each in index.tasks])
     if outcome:
@@ -94,7 +95,7 @@ def filter_of(index: Index, parameters: Sequence[tuple[str, str]]) -> Filter:
         outcome = ""
     if not (page.isascii() and page.isdecimal() and 1 <= int(page[:9]) <= 10**8):
         raise InputError(f"page {page[:40]}: give a number from 1.")
-    return Filter(models=models, task=task, outcome=outcome, words=one.get("words", "")[:LONGEST_WORDS], page=int(page))
+    return Filter(models=models, task=task, outcome=outcome, words=words, page=int(page))
 
 
 def _known(what: str, name: str, known: Sequence[str]) -> str:

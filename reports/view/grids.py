@@ -5,24 +5,26 @@ The numbers are those of the documents; this module adds drawings and addresses.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
-from harness.reports.analysis.differences import ALPHA
+from harness.reports.analysis.differences import ALPHA, OVERALL
+from harness.reports.analysis.matrix import Matrix
 from harness.reports.charts.scales import padded_range
 from harness.reports.documents.tables import Column, Document, Row, Table, text
 from harness.reports.page import marks
+from harness.reports.page.html import ranks_for_readers
+from harness.reports.page.matrix_view import matrix_rows
 from harness.reports.view.filters import Filter
 from harness.reports.view.results import Overview
 
 Link = Callable[[str, Row], str]
 """Takes a column's key and a row; returns an address, or nothing."""
 
-FULL_COLOUR = 0.3  # difference of a share that has the strongest colour
-STEPS = 10
+STEPS = 10  # of colour: the content policy forbids a style of its own for a cell
 _NAMES = ("model", "arm", "task", "domain")  # columns whose cells name a row, the best name first
 
 
@@ -52,8 +54,8 @@ class Dots:
         return Markup(marks.axis(ends)), [Markup(one) for one in drawn]  # noqa: S704 - numbers only
 
 
-def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = None) -> dict[str, Any]:
-    """Return a table for the template."""
+def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = None, csv: str = "") -> dict[str, Any]:
+    """Return a table for the template; `csv` is the address of the same table as a file."""
     name = next((key for key in _NAMES if key in [column.key for column in table.shown]), "")
     columns: list[dict[str, Any]] = [_heading(column, name) for column in table.shown]
     rows: list[dict[str, Any]] = [
@@ -66,12 +68,28 @@ def grid(table: Table, link: Link = lambda _key, _row: "", dots: Dots | None = N
         for row, drawing in zip(rows, drawings, strict=True):
             row["cells"].insert(at, {"drawing": drawing})
     meanings = {column.heading: column.meaning for column in table.shown if column.meaning}
-    return {"key": table.key, "title": table.title, "columns": columns, "rows": rows, "meanings": meanings}
+    return {
+        "key": table.key,
+        "title": table.title,
+        "columns": columns,
+        "rows": rows,
+        "meanings": meanings,
+        "csv": csv,
+    }
+
+
+def table_address(table: Table, query: str = "") -> str:
+    """Return the address of a table as CSV; the query names the models of a comparison that the reader chose."""
+    return f"/table?name={table.key}" + (f"&{query}" if query else "")
 
 
 def _heading(column: Column, name: str) -> dict[str, Any]:
     """The head of a column, with the classes of its cells: the name of a row stays in view when a table is scrolled."""
-    classes = {"number": column.kind != "text", "aside": column.place == "aside", "name": column.key == name}
+    classes = {
+        "number": column.kind != "text",
+        "aside": column.place == "aside" and column.key != "cut",
+        "name": column.key == name,
+    }
     return {"text": column.heading, "classes": " ".join(word for word, holds in classes.items() if holds)}
 
 
@@ -87,7 +105,7 @@ def _cell(column: Column, row: Row, link: Link) -> dict[str, Any]:
 
 def board_grid(overview: Overview, board: Document) -> dict[str, Any]:
     """Return the leaderboard, each model with its interval and a link to its comparison with the leader."""
-    table = board.tables[0]
+    table = ranks_for_readers(board.tables[0])
     leader = str(table.rows[0].cells["model"])
 
     def link(key: str, row: Row) -> str:
@@ -97,15 +115,21 @@ def board_grid(overview: Overview, board: Document) -> dict[str, Any]:
         )  # fmt: skip
 
     dots = Dots(
-        after="overall",
+        after="interval",
         values=[overview.overall.get(str(row.cells["model"])) for row in table.rows],
         quiet=[row.cells["model"] not in overview.tied for row in table.rows],
     )
-    return grid(table, link, dots)
+    return grid(table, link, dots, table_address(table))
 
 
-def differences_grids(document: Document, baseline: str) -> list[dict[str, Any]]:
-    """Return the tables of a comparison, each number of items with a link to these items."""
+def differences_grids(document: Document, baseline: str, query: str) -> list[dict[str, Any]]:
+    """Return the tables of a comparison, each number of items with a link to these items.
+
+    Args:
+        document: The comparison.
+        baseline: The model that the others are compared with.
+        query: Names the models, if the reader chose them.
+    """
 
     def link(key: str, row: Row) -> str:
         arm = str(row.cells["arm"])
@@ -114,7 +138,7 @@ def differences_grids(document: Document, baseline: str) -> list[dict[str, Any]]
         outcomes = {"gained": "gained", "lost": "lost", "items": ""}
         return f"/items?{wanted.query(outcome=outcomes[key])}" if task and key in outcomes else ""
 
-    return [grid(table, link, _of_differences(table)) for table in document.tables]
+    return [grid(table, link, _of_differences(table), table_address(table, query)) for table in document.tables]
 
 
 def _of_differences(table: Table) -> Dots | None:
@@ -122,64 +146,32 @@ def _of_differences(table: Table) -> Dots | None:
         return None
     pairs = [(row.cells.get("difference"), row.cells.get("interval")) for row in table.rows]
     values = [None if value is None or ends is None else (value, ends[0], ends[1]) for value, ends in pairs]
-    return Dots(after="difference", values=values, quiet=[not _is_real(row) for row in table.rows])
+    return Dots(after="difference", values=values, quiet=[not _is_significant(row) for row in table.rows])
 
 
-def _is_real(row: Row) -> bool:
+def _is_significant(row: Row) -> bool:
     p = row.cells.get("p_corrected")
     return p is not None and p <= ALPHA
 
 
-def matrix(overview: Overview, models: Sequence[str], losses: Collection[str]) -> dict[str, Any]:
-    """Return the values of all tasks and models; the colour is the difference from the leader, where that is real.
-
-    Args:
-        overview: The first page.
-        models: In the order of the columns.
-        losses: Tasks in whose metric less is better.
-    """
-    leader = models[0]
-    real = _real_differences(overview.differences)
-    cells = {(row.cells["task"], row.cells["model"]): row for row in overview.values.rows}
-    tasks = dict.fromkeys((str(row.cells["domain"]), str(row.cells["task"])) for row in overview.values.rows)
-    rows = [
-        {
-            "domain": domain,
-            "task": task,
-            "cells": [
-                _matrix_cell(cells.get((task, name)), leader, real.get((task, name)), loss=task in losses)
-                for name in models
-            ],
-        }
-        for domain, task in tasks
-    ]
-    return {"models": models, "rows": rows, "leader": leader, "full": f"{FULL_COLOUR:g}"}
+def matrix_grid(matrix: Matrix) -> dict[str, Any]:
+    """Return the report's matrix; a value leads to its items, an overall value to the comparison with the leader."""
+    view = matrix_rows(matrix)
+    for row in view["rows"]:
+        for cell in row["cells"]:
+            names = tuple(dict.fromkeys(name for name in (matrix.reference, row["name"]) if name))
+            wanted = Filter(models=names, task="" if cell["task"] == OVERALL else cell["task"])
+            page = "compare" if cell["task"] == OVERALL and len(names) > 1 else "items"
+            cell["href"] = f"/{page}?{wanted.query()}"
+            cell["label"] = _label(row["name"], cell, matrix.reference)
+            cell["step"] = round(int(cell["strength"].removesuffix("%")) / STEPS)
+    return view
 
 
-def _real_differences(document: Document | None) -> Mapping[tuple[str, str], float]:
-    """Differences from the leader that survive correction, by task and model."""
-    rows = document.tables[0].rows if document is not None else ()
-    return {
-        (str(row.cells["task"]), str(row.cells["arm"])): float(row.cells["difference"]) for row in rows if _is_real(row)
-    }
-
-
-def _matrix_cell(row: Row | None, leader: str, difference: float | None, *, loss: bool) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    name, task = str(row.cells["model"]), str(row.cells["task"])
-    models = (name,) if name == leader else (leader, name)
-    label = f"{name} on {task}: {text(row.cells['value'], 'value')}, 95% {text(row.cells['interval'], 'interval')}"
-    if difference is not None:
-        label += f"; {difference:+.3f} from {leader}, real after correction"
-    if row.cells["failed"]:
-        label += f"; {text(row.cells['failed'], 'count')} requests failed"
-    strength = 0 if difference is None else max(1, round(STEPS * min(1.0, abs(difference) / FULL_COLOUR)))
-    return {
-        "text": text(row.cells["value"], "value"),
-        "side": "" if difference is None else "better" if (difference > 0) != loss else "worse",
-        "strength": strength,
-        "failed": bool(row.cells["failed"]),
-        "label": label,
-        "href": f"/items?{Filter(models=models, task=task).query()}",
-    }
+def _label(name: str, cell: Mapping[str, Any], reference: str) -> str:
+    """Return a cell in words, for the tooltip and for screen readers."""
+    parts = [f"{name} on {cell['task']}: {cell['value']}, 95% {cell['interval']}"]
+    if cell["difference"]:
+        sure = "significant after correction" if cell["real"] else "not significant"
+        parts.append(f"{cell['difference']} from {reference}, {sure}")
+    return "; ".join([*parts, *([cell["trouble"]] if cell["trouble"] else [])])

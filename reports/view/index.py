@@ -178,15 +178,15 @@ class Index:
         rows = self._rows(query, (task.first, task.first + task.count, *values))
         return self._item(rows[0]) if rows else None
 
-    def search(self, words: str, models: Sequence[str]) -> Mask | None:
+    def search(self, words: str, models: Sequence[str]) -> Mask:
         """Return which items contain all words: in their document, or in a text that one of the models generated.
 
         Returns:
-            One truth value per item; None if there is nothing to search for.
+            One truth value per item; all false if no word has a letter or digit.
         """
         query = fts_query(words)
         numbers = tuple(sorted(self.models.index(name) for name in models))
-        return self._matches(query, numbers) if query else None
+        return self._matches(query, numbers) if query else np.zeros(self.count, dtype=np.bool_)
 
     def _matching(self, query: str, models: tuple[int, ...]) -> Mask:
         """Read the rows of the documents and of these models only: a common word stands in the texts of all models."""

@@ -16,17 +16,20 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.errors import HarnessError, InputError
 from harness.records import ModelRecords, Records
-from harness.reports.documents.tables import Document
+from harness.reports.documents.tables import Document, csv
+from harness.reports.page.differences_view import forest_view
 from harness.reports.page.environment import TEMPLATES as REPORT_TEMPLATES
+from harness.reports.page.troubles import troubled_rows
 from harness.reports.view import results
 from harness.reports.view.details import Details
 from harness.reports.view.filters import MOST_MODELS, PAGE_ITEMS, Filter, Matches, matches
-from harness.reports.view.grids import board_grid, differences_grids, grid, matrix
+from harness.reports.view.grids import board_grid, differences_grids, grid, matrix_grid, table_address
 from harness.reports.view.index import Index, Item, TaskItems
 from harness.reports.view.item_page import item_context
 from harness.reports.view.losses import damaged_lines, failures
 from harness.reports.view.outcomes import CODE, CUT, UNPARSED, WORDS, outcomes_for
-from harness.reports.view.results import Options
+from harness.reports.view.plain import from_plain
+from harness.reports.view.results import Compared, Options
 from harness.reports.view.search import fts_query
 from harness.visible import visible
 
@@ -53,7 +56,7 @@ class Pages:
         self.models: dict[str, ModelRecords] = {model.name: model for model in records.models}
         self.details = Details(index, self.models)
         self._options = options
-        self._overview = results.from_plain(index.fact("overview"))
+        self._overview = from_plain(index.fact("overview"))
         self._comparison = functools.lru_cache(COMPARISONS_KEPT)(self._compared)
         self._environment = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -68,7 +71,6 @@ class Pages:
         """Return the first page: ranks and values by task."""
         first, index = self._overview, self.index
         board = first.board
-        losses = {task.task for task in index.tasks if not task.higher_is_better}
         return self._page(
             "overview.html",
             here="overview",
@@ -77,8 +79,8 @@ class Pages:
             caveats=board.caveats if board else (),
             notes=[*(board.notes[board.n_headlines :] if board else ()), *first.notes, *damaged_lines(index)],
             board=board_grid(first, board) if board else None,
-            matrix=matrix(first, index.models, losses),
-            values=grid(first.values),
+            matrix=matrix_grid(first.matrix),
+            values=grid(first.values, csv=table_address(first.values)),
             failures=failures(index, self.models),
             n_items=f"{index.count:,}",
             n_tasks=len(index.tasks),
@@ -94,13 +96,15 @@ class Pages:
                 page.
         """
         of_leader = None if chosen else self._overview.differences
-        document, problem = of_leader, ""
+        document, matrix, problem = of_leader, self._overview.matrix, ""
         if document is None:
             try:
-                document = self._comparison(wanted.models)
+                compared = self._comparison(wanted.models)
+                document, matrix = compared.document, compared.matrix
             except HarnessError as error:  # such as other prompts; the reader may choose other models
                 problem = str(error)
         baseline = self.index.models[0] if of_leader else wanted.models[0]
+        query = "" if of_leader else wanted.query()
         models = [self.models[name] for name in wanted.models]
         return self._page(
             "compare.html",
@@ -112,10 +116,30 @@ class Pages:
             is_of_leader=of_leader is not None,
             wanted=wanted,
             baseline=baseline,
-            tables=differences_grids(document, baseline) if document else (),
+            forest=forest_view(matrix, inline_style=False) if document else [],
+            is_troubled=bool(troubled_rows(matrix)),
+            tables=differences_grids(document, baseline, query) if document else (),
             notes=document.notes[document.n_headlines :] if document else (),
             compare_command="" if of_leader or problem else results.compare_command(models, self._options),
         )
+
+    def table(self, name: str, wanted: Filter, *, chosen: bool) -> str:
+        """Return a table of the first page, or of a comparison as `comparison` shows it, as CSV of raw values.
+
+        Raises:
+            InputError: There is no such table.
+            RecordError: The models cannot be compared.
+        """
+        first = self._overview
+        board = first.board or Document(title="", command="", tables=(), notes=())
+        document = replace(board, tables=(*board.tables, first.values))
+        if name not in [table.key for table in document.tables]:
+            of_leader = None if chosen else first.differences
+            document = of_leader or self._comparison(wanted.models).document
+        table = next((table for table in document.tables if table.key == name), None)
+        if table is None:
+            raise InputError(f"no table {name[:40]} here; there are {', '.join(one.key for one in document.tables)}.")
+        return csv(replace(document, tables=(table,)))
 
     def items(self, wanted: Filter) -> str:
         """Return the list of items that match a filter."""
@@ -160,6 +184,7 @@ class Pages:
             place=f"{at + 1:,} of {len(numbers):,}" if is_listed else "",
             steps=steps,
             list_address=f"/items?{wanted.query(page=at // PAGE_ITEMS + 1)}#at-{item.id}",
+            export_query=f"{Filter(models=wanted.models, task=item.task).query()}&id={item.id}",
             permalink=_item_address(item, Filter(models=wanted.models, task=item.task)),
             outcome_label=outcomes_for(len(wanted.models)).get(wanted.outcome, ("", ""))[0],
             **item_context(answers),
@@ -180,7 +205,7 @@ class Pages:
         carrying = {"carried": carried, "carried_query": query}
         return visible(self._environment.get_template(template).render(**carrying, **context))
 
-    def _compared(self, models: Sequence[str]) -> Document:
+    def _compared(self, models: Sequence[str]) -> Compared:
         if len(models) < 2:
             raise InputError(f"{models[0]}: only one model; choose two or more to compare.")
         return results.comparison([self.models[name] for name in models], self._options)

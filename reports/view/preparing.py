@@ -26,14 +26,15 @@ from harness.digests import file_digest
 from harness.errors import HarnessError, one_line
 from harness.paths import cache_dir, writable_cache_dir
 from harness.records import ModelRecords, Records, TaskRun, read
-from harness.reports import analysis, documents, view
+from harness.reports import analysis, documents, page, view
 from harness.reports.view.building import build
 from harness.reports.view.index import Index
-from harness.reports.view.results import Options, Overview, overview, to_plain
+from harness.reports.view.plain import to_plain
+from harness.reports.view.results import Options, Overview, overview
 
 FOLDER = "view"
 # What reads records, computes the numbers in the index and writes it.
-_PACKAGES = (stats, records_package, analysis, documents, view)
+_PACKAGES = (stats, records_package, analysis, documents, page, view)
 STALE_SECONDS = 86_400.0
 _UNFINISHED = ".building-"
 

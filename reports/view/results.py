@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from harness.errors import HarnessError, RecordError
 from harness.records import ModelRecords, Records, read
+from harness.reports.analysis.all_pairs import differences_matrix, reference_matrix, values_matrix
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm
 from harness.reports.analysis.domains import board_estimates
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import rank
+from harness.reports.analysis.matrix import Matrix
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.leaderboard import leaderboard_document, task_values
-from harness.reports.documents.tables import Column, Document, Row, Table
-from harness.reports.page.report import BoardParts, leaderboard_report
+from harness.reports.documents.tables import Document, Table
+from harness.reports.page.differences_view import document_with_troubles
+from harness.reports.page.report import BoardParts, Report, leaderboard_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class Overview:
         tied: Models that cannot be told apart from the leader, with the leader; empty without a board.
         values: The recorded values by task.
         differences: Every model compared with the leader, as on the page of the leaderboard; None without a board.
+        matrix: Every model on every task, with its difference from the leader, if they are compared.
         notes: What was left out, if there is no board to say it.
     """
 
@@ -61,7 +64,21 @@ class Overview:
     tied: tuple[str, ...]
     values: Table
     differences: Document | None
+    matrix: Matrix
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compared:
+    """A page of differences.
+
+    Attributes:
+        document: The tables, with failed and truncated requests next to the differences that they affect.
+        matrix: The same differences, for the forest plot; its cells have no values.
+    """
+
+    document: Document
+    matrix: Matrix
 
 
 def overview(records: Records, options: Options) -> Overview:
@@ -73,30 +90,54 @@ def overview(records: Records, options: Options) -> Overview:
         board = rank(records.models, force=options.force, notes=notes)
     except HarnessError as error:  # one model only, or models without a common task
         problem = "" if len(records.models) < 2 else str(error)
-        return Overview(board=None, problem=problem, overall={}, tied=(), values=values, differences=None, notes=notes)
+        return Overview(
+            board=None,
+            problem=problem,
+            overall={},
+            tied=(),
+            values=values,
+            differences=None,
+            matrix=values_matrix(records.models, intervals),
+            notes=notes,
+        )
     estimates = board_estimates(board, intervals)
     document = leaderboard_document(board, estimates, "")
+    report = _report(BoardParts(board=board, estimates=estimates, document=document, intervals=intervals), options)
     return Overview(
         board=document,
         problem="",
         overall={name: (one.value, one.low, one.high) for name, one in estimates.overall.items()},
         tied=tuple(row.model.name for row in board.standings if row.tied_with_leader),
         values=values,
-        differences=_against_the_leader(
-            BoardParts(board=board, estimates=estimates, document=document, intervals=intervals), options
-        ),
+        differences=document_with_troubles(report.differences_document, report.comparison) if report else None,
+        matrix=_matrix(values_matrix(records.models, intervals), report),
         notes=(),
     )
 
 
-def _against_the_leader(parts: BoardParts, options: Options) -> Document | None:
+def _report(parts: BoardParts, options: Options) -> Report | None:
+    """Return the report, in which every model is compared with the leader; None if they cannot be compared."""
     try:
-        return leaderboard_report(parts, runs=options.runs, force=options.force).differences_document
+        return leaderboard_report(parts, runs=options.runs, force=options.force)
     except RecordError:
         return None
 
 
-def comparison(models: Sequence[ModelRecords], options: Options) -> Document:
+def _matrix(values: Matrix, report: Report | None) -> Matrix:
+    """Return the report's matrix, with the models and the tasks that cannot be compared with the leader at its ends."""
+    if report is None:
+        return values
+    own = reference_matrix(report.comparison, report.estimates, report.intervals)
+    models, tasks = {arm.name for arm in own.arms}, {column.task for column in own.columns}
+    return replace(
+        own,
+        arms=(*own.arms, *(arm for arm in values.arms if arm.name not in models)),
+        columns=(*own.columns, *(column for column in values.columns if column.task not in tasks)),
+        cells={**values.cells, **own.cells},
+    )
+
+
+def comparison(models: Sequence[ModelRecords], options: Options) -> Compared:
     """Compare models with the first of them, as `harness compare` does.
 
     Args:
@@ -109,7 +150,9 @@ def comparison(models: Sequence[ModelRecords], options: Options) -> Document:
     records = Records(models=tuple(models), skipped=())
     loaded = read(records, skip_broken=options.skip_broken, parallel=False).models
     arms = [Arm(name=model.name, models=(model,)) for model in loaded]
-    return comparison_document(compare(arms, force=options.force), compare_command(models, options))
+    compared = compare(arms, force=options.force)
+    document = comparison_document(compared, compare_command(models, options))
+    return Compared(document=document_with_troubles(document, compared), matrix=differences_matrix(compared))
 
 
 def leaderboard_command(options: Options) -> str:
@@ -124,43 +167,3 @@ def compare_command(models: Sequence[ModelRecords], options: Options) -> str:
         return shlex.join(["harness", "compare", *names, "--runs", options.runs[0], *options.flags])
     folders = [str(model.folders[0]) for model in models]
     return shlex.join(["harness", "compare", *folders, *options.flags])
-
-
-def to_plain(overview: Overview) -> dict[str, Any]:
-    """Return an overview as JSON can hold it."""
-    return asdict(overview)
-
-
-def from_plain(plain: Mapping[str, Any]) -> Overview:
-    """Return the overview that `to_plain` wrote."""
-    return Overview(
-        board=_document(plain["board"]),
-        problem=plain["problem"],
-        overall={name: (ends[0], ends[1], ends[2]) for name, ends in plain["overall"].items()},
-        tied=tuple(plain["tied"]),
-        values=_table(plain["values"]),
-        differences=_document(plain["differences"]),
-        notes=tuple(plain["notes"]),
-    )
-
-
-def _document(plain: Mapping[str, Any] | None) -> Document | None:
-    if plain is None:
-        return None
-    sentences = {name: tuple(plain[name]) for name in ("notes", "caveats", "agreements")}
-    return Document(
-        title=plain["title"],
-        command=plain["command"],
-        tables=tuple(map(_table, plain["tables"])),
-        n_headlines=plain["n_headlines"],
-        **sentences,
-    )
-
-
-def _table(plain: Mapping[str, Any]) -> Table:
-    return Table(
-        key=plain["key"],
-        title=plain["title"],
-        columns=tuple(Column(**column) for column in plain["columns"]),
-        rows=tuple(Row(**row) for row in plain["rows"]),
-    )

@@ -66,6 +66,7 @@ def write_model(
     tasks: Mapping[str, Sequence[Mapping[str, Any]]],
     *,
     failed: Mapping[str, int] = {},
+    cut: Mapping[str, int] = {},
     samples: Mapping[str, Sequence[int]] = {},
 ) -> Path:
     """Write a run with these lines.
@@ -75,6 +76,7 @@ def write_model(
         name: Name of the model.
         tasks: Lines by task.
         failed: Failed requests by task, one per item; a task without lines is in the run record only.
+        cut: Truncated requests by task, as the run record counts them.
         samples: Numbers of the requested items by task, if they are not the first ones.
     """
     place = folder / name
@@ -95,8 +97,11 @@ def write_model(
         "model_name": name,
     }
     (place / f"results_{TIME}.json").write_text(json.dumps(results), encoding="utf-8")
-    records = {task: _task_record(means[task], len(rows), failed.get(task, 0)) for task, rows in tasks.items()}
-    records |= {task: _task_record(None, 0, count) for task, count in failed.items() if task not in tasks}
+    records = {
+        task: _task_record(means[task], len(rows), failed.get(task, 0), cut.get(task, 0))
+        for task, rows in tasks.items()
+    }
+    records |= {task: _task_record(None, 0, count, 0) for task, count in failed.items() if task not in tasks}
     digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
     record = RunRecord(
         time=TIME, command="harness eval", harness_version="0.1.0",
@@ -110,11 +115,11 @@ def write_model(
     return place
 
 
-def _task_record(mean: float | None, rows: int, failed: int) -> TaskRecord:
+def _task_record(mean: float | None, rows: int, failed: int, cut: int) -> TaskRecord:
     return TaskRecord(
         domain="logic", chance=0.0, metric="acc,none", value=mean, stderr=0.01, interval=(0.0, 1.0),
         interval_method="wilson", items=rows + failed, items_scored=rows, asked=rows + failed, answered=rows,
-        failed=failed, cut=0, empty=0, failures={"timeout": failed} if failed else {},
+        failed=failed, cut=cut, empty=0, failures={"timeout": failed} if failed else {},
     )  # fmt: skip
 
 
@@ -144,7 +149,7 @@ def write_all(folder: Path) -> Path:
         "programs": [program("programs", 0, "passed"), program("programs", 1, "failed", "AssertionError: got 1")],
     }  # fmt: skip
     write_model(folder, "base", base)
-    write_model(folder, "code", code, failed={"colours": 2})
+    write_model(folder, "code", code, failed={"colours": 2}, cut={"words": 1})
     return folder
 
 

@@ -75,6 +75,19 @@ def test_words_are_looked_up_in_the_question_and_in_the_answers_of_the_shown_mod
     assert ids(pages, words="photosyn*", task="colours") == set()
 
 
+@pytest.mark.parametrize("words", ["++", "≥", "*", '""', "\0"])
+def test_words_that_cannot_be_searched_find_nothing_and_the_page_says_why(pages: Pages, words: str) -> None:
+    assert ids(pages, words=words) == set()
+    html = pages.items(Filter(models=BOTH, words=words))
+    assert "Nothing to search for: only words with a letter or a digit can be found." in html
+    assert "none of 0" in html
+
+
+def test_spaces_alone_are_no_search(pages: Pages) -> None:
+    assert filter_of(pages.index, [("words", "  ")]).words == ""
+    assert filter_of(pages.index, [("words", " light ")]).words == "light"
+
+
 def test_a_search_reads_the_rows_of_the_shown_models_and_no_others(cache: Path, tmp_path: Path) -> None:
     """Texts of three models, 700 each, so that those of one are skipped; compared with the words themselves."""
     words = {
@@ -88,7 +101,6 @@ def test_a_search_reads_the_rows_of_the_shown_models_and_no_others(cache: Path, 
     for models in (("one",), ("two",), ("one", "two"), ("one", "three", "two")):
         for word in ("common", "rare", "two", "699", "q3"):
             mask = index.search(word, models)
-            assert mask is not None
             expected = [
                 n
                 for n in range(700)

@@ -8,11 +8,14 @@ import json
 import re
 import shlex
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.request import HTTPCookieProcessor, build_opener
 
 import pytest
 
+from harness.errors import InputError
 from harness.reports.documents.tables import Kind
 from harness.reports.documents.tables import text as cell_text
 from harness.reports.view.export import CSV_COLUMNS, exported
@@ -20,7 +23,7 @@ from harness.reports.view.filters import Filter, matches
 from harness.reports.view.pages import Pages
 from tests.reports.conftest import Command
 from tests.reports.records_for_tests import write_run
-from tests.reports.view.records import choice, pages_of, text, write_model
+from tests.reports.view.records import choice, pages_of, text, viewer, write_model
 
 BOTH = Filter(models=("base", "code"))
 KINDS: dict[str, Kind] = {
@@ -98,7 +101,7 @@ def test_the_leaderboard_is_that_of_the_command(three: Path, command: Command) -
     assert len(rows) == len(expected) == 3
     for row, shown in zip(rows, expected, strict=True):
         assert shown <= set(row)
-    assert [row[3] for row in rows] == ["strong", "middle", "weak"]
+    assert [row[1] for row in rows] == ["strong", "middle", "weak"]
     values = tables_of(html)["table-tasks"][1:]
     for row, shown in zip(values, as_shown(document, "tasks"), strict=True):
         assert shown <= set(row)
@@ -269,6 +272,68 @@ def test_csv_has_a_row_per_item_and_model_and_no_formulas(pages: Pages) -> None:
     ]  # fmt: skip
     assert rows[1]["value"] == ""
     assert json.loads(rows[0]["log_likelihoods"]) == [-2.0, -1.0, -3.0]
+    assert json.loads(rows[0]["choices"]) == ["red", "green", "blue"]
+    assert json.loads(rows[0]["metrics"]) == {"acc": 0.0}
+    assert [rows[1][column] for column in ("choices", "log_likelihoods", "metrics", "status")] == [""] * 4
+
+
+def test_both_formats_have_the_verdicts_on_programs_and_jsonl_the_programs(pages: Pages) -> None:
+    wanted = Filter(models=("code",), task="programs")
+    first, second = csv.DictReader(io.StringIO("".join(exported(pages.index, pages.details, wanted, "csv"))))
+    assert (first["status"], first["detail"], first["metrics"]) == ("passed", "", '{"acc": 1.0}')
+    assert (second["status"], second["detail"], second["metrics"]) == (
+        "failed",
+        "AssertionError: got 1",
+        '{"acc": 0.0}',
+    )
+    lines = "".join(exported(pages.index, pages.details, wanted, "jsonl")).splitlines()
+    answer = json.loads(lines[1])["answers"][0]
+    assert answer["metrics"] == {"acc": 0.0}
+    assert answer["programs"] == [
+        {"solution": "def answer():\n    return 1\n", "status": "failed", "detail": "AssertionError: got 1"}
+    ]
+
+
+def linked(pages: Pages, html: str, words: str) -> str:
+    """The content of the first address on a page that holds these words."""
+    (path, *_) = [unescape(one) for one in re.findall(r'href="(/[^"]*)"', html) if words in unescape(one)]
+    opener = build_opener(HTTPCookieProcessor())
+    with viewer(pages) as address:
+        place, _, token = address.partition("/?")
+        with opener.open(f"{place}{path}&{token}", timeout=30) as answer:
+            assert answer.headers["Content-Disposition"].startswith("attachment")
+            content: str = answer.read().decode()
+    return content
+
+
+def test_the_page_of_one_item_saves_this_item(pages: Pages) -> None:
+    html = item_page(pages, "colours", 3)
+    rows = list(csv.DictReader(io.StringIO(linked(pages, html, "format=csv"))))
+    assert [(row["task"], row["doc_id"], row["model"]) for row in rows] == [
+        ("colours", "3", "base"), ("colours", "3", "code"),
+    ]  # fmt: skip
+    assert json.loads(linked(pages, html, "format=jsonl"))["doc_id"] == 3
+
+
+def test_every_table_is_saved_as_the_commands_write_it(three: Path, command: Command) -> None:
+    pages = pages_of(three)
+    overview = pages.overview()
+    assert linked(pages, overview, "name=leaderboard") == command("leaderboard", str(three), "--format", "csv")[1]
+    values = list(csv.DictReader(io.StringIO(linked(pages, overview, "name=tasks"))))
+    assert {(row["model"], row["value"]) for row in values} >= {("strong", str(55 / 60)), ("weak", "0.5")}
+    chosen = pages.comparison(Filter(models=("middle", "weak")), chosen=True)
+    names = ("middle", "weak", "--runs", str(three))
+    assert linked(pages, chosen, "name=differences") == command("compare", *names, "--format", "csv")[1]
+    assert linked(pages, chosen, "name=overall").startswith("domain,tasks,difference,")
+    against_leader = pages.comparison(Filter(models=("strong", "middle")), chosen=False)
+    assert {row["arm"] for row in csv.DictReader(io.StringIO(linked(pages, against_leader, "name=differences")))} == {
+        "middle", "weak",
+    }  # fmt: skip
+
+
+def test_a_table_that_does_not_exist_is_named(pages: Pages) -> None:
+    with pytest.raises(InputError, match="no table won here; there are differences"):
+        pages.table("won", BOTH, chosen=True)
 
 
 def test_jsonl_holds_every_item_of_the_filter(pages: Pages) -> None:
@@ -279,5 +344,5 @@ def test_jsonl_holds_every_item_of_the_filter(pages: Pages) -> None:
     assert items[1]["answers"][1] == {
         "model": "code", "outcome": "wrong", "value": 0.0, "cut": False, "unparsed": False,
         "answer": "the dark energy of plant 1", "log_likelihoods": [], "texts": ["the dark energy of plant 1"],
-        "programs": [],
+        "programs": [], "metrics": {"acc": 0.0},
     }  # fmt: skip

@@ -66,7 +66,7 @@ def questions(browser: Chrome) -> list[str]:
 
 
 def test_from_a_value_to_the_flipped_items_to_one_side_by_side(opened: Chrome) -> None:
-    next(cell for cell in every(opened, ".scores a") if "code on colours" in cell.get_attribute("title")).click()
+    next(cell for cell in every(opened, ".matrix a") if "code on colours" in cell.get_attribute("title")).click()
     wait_until(lambda: every(opened, ".outcomes"), "the list is open")
     next(link for link in every(opened, ".outcomes a") if link.text == "flipped 6").click()
     wait_until(lambda: len(questions(opened)) == 6, "only flipped items are listed")
