@@ -48,9 +48,9 @@ def _around(own: Download) -> Download:
 
 
 def _on_hub(task: Any) -> bool:
-    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
-
     name = task.DATASET_PATH
-    if not isinstance(name, str) or callable(getattr(task.config, "custom_dataset", None)):
+    if not isinstance(name, str) or callable(getattr(task.config, "custom_dataset", None)) or Path(name).exists():
         return False
-    return name not in _PACKAGED_DATASETS_MODULES and not Path(name).exists()
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES  # takes a second, which the data set needs anyway
+
+    return name not in _PACKAGED_DATASETS_MODULES
