@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from harness.reports.analysis.contrasts import PRIMARY
+from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import FactorialAnalysis
+from harness.reports.analysis.metric import directions
+from harness.reports.analysis.study import evaluated_models
 from harness.reports.charts.drawing import Drawing
 from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
 
 
 def draw_study_effects(analysis: FactorialAnalysis, per_band: int = COLUMNS_PER_BAND) -> Drawing:
     """Return the primary contrasts over overall and all tasks as one drawing, `per_band` of them beside each other."""
+    models = evaluated_models(analysis.study)
+    losses = {task for task, (_, higher_is_better) in directions(models).items() if not higher_is_better}
+    if analysis.any_scale and losses:
+        losses.add(OVERALL)  # all tasks have one metric
     effects = [
         Effect(
             row=row.task,
@@ -18,6 +25,7 @@ def draw_study_effects(analysis: FactorialAnalysis, per_band: int = COLUMNS_PER_
             low=row.estimate.low,
             high=row.estimate.high,
             quiet=not row.significant,
+            higher_is_better=row.task not in losses,
         )
         for row in analysis.rows
         if row.spec.kind == PRIMARY
