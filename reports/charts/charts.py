@@ -38,7 +38,7 @@ from harness.reports.charts.paper import (
     rows_of,
 )
 from harness.reports.charts.training_curves import draw_training_curve
-from harness.reports.documents.captions import comparison_caption
+from harness.reports.documents.captions import comparison_caption, curves_key
 from harness.reports.documents.latex_text import escaped, with_definition
 from harness.visible import visible
 
@@ -127,8 +127,8 @@ def _lineage_charts(models: Sequence[ModelRecords], estimates: BoardEstimates | 
     if panels:
         views["tokens"] = Chart(
             specification=paper_view(beside([draw_training_curve(panel) for panel in panels])),
-            caption="Does the value go up with training? Value of each checkpoint with the band of its 95% intervals, "
-            "over training tokens since the root; grey line: guessing. Held-out loss is that of the training run.",
+            caption=f"Does the value go up with training tokens since the root? {curves_key(panels)} Grey line: "
+            "guessing. Held-out loss is that of the training run.",
         )
     return views
 
