@@ -105,7 +105,7 @@ class _Frame:
         share = (min(max(value, self.ends[0]), self.ends[1]) - self.ends[0]) / (self.ends[1] - self.ends[0])
         return self.left + share * _COLUMN
 
-    def row(self, at: int) -> float:
+    def row(self, at: float) -> float:
         """The middle of a row."""
         return self.top + _STEP * (at + 0.5)
 
