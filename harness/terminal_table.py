@@ -7,8 +7,9 @@
     )
     print_table(TerminalTable(columns=columns, rows=(TableRow(cells=("arc_easy", "0.614", "0.010")),)), stdout())
 
-Where a table is too wide for the terminal, its headings take several lines. If that is not enough, empty columns go,
-columns of place ``below`` continue below the table, and others are left out, which a line says. No number is ever cut.
+Where a table is too wide for the terminal, its headings take several lines. If that is not enough, a column of place
+``group`` becomes headings above its rows, empty columns go, columns of place ``below`` continue below the table, and
+others are left out, which a line says. No number is ever cut.
 In a pipe or a file, only columns ``aside`` are left out of lines that are longer than the console is wide.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from rich.cells import cell_len
@@ -26,7 +28,7 @@ from harness.console import print_sentence
 from harness.visible import visible
 from harness.wrapping import wrapped
 
-Place = Literal["name", "keep", "below", "last", "", "aside", "fold"]
+Place = Literal["group", "name", "keep", "below", "last", "", "aside", "fold"]
 GAP = 2  # blanks between two columns
 LEAST_FOLDED = 20  # cells of a text that takes several lines
 LONGEST_WORD = 11  # of a heading; a longer one, such as the name of a model, takes several lines
@@ -40,9 +42,10 @@ class TableColumn:
     Attributes:
         heading: Its name.
         numbers: Whether its cells are aligned on the right and never take several lines.
-        place: What a narrow terminal does with it. ``name`` and ``keep`` stay, and a ``name`` is repeated where columns
-            continue below. ``below`` moves there. ``aside`` is left out first, from the left; then columns without
-            a place, from the right; then ``last``. ``fold`` stays, and takes several lines.
+        place: What a narrow terminal does with it. ``group`` is printed once above the rows that have it. ``name`` and
+            ``keep`` stay, and a ``name`` is repeated where columns continue below. ``below`` moves there. ``aside`` is
+            left out first, from the left; then columns without a place, from the right; then ``last``. ``fold`` stays,
+            and takes several lines.
     """
 
     heading: str
@@ -99,6 +102,7 @@ class _Sheet:
         self.cells = [[visible(cell, one_line=True) for cell in row.cells] for row in table.rows]
         self.all = list(range(len(table.columns)))
         self._widest = [max((cell_len(row[column]) for row in self.cells), default=0) for column in self.all]
+        self.group: int | None = None  # the column that is printed as headings above the rows
 
     def _natural(self, column: int) -> int:
         """Return the width of a column on one line."""
@@ -126,9 +130,16 @@ class _Sheet:
     def _is_empty(self, column: int) -> bool:
         return all(row[column] in EMPTY for row in self.cells)
 
+    def group_of(self, row: int) -> str | None:
+        """Return the heading above a row, such as ``model: llama``; None without headings."""
+        return None if self.group is None else f"{self.headings[self.group]}: {self.cells[row][self.group]}"
+
     def fitted(self, width: int) -> tuple[list[list[int]], list[int]]:
         """Return the columns of each block, which stand below one another, and the columns that are left out."""
         shown, below, hidden = self.all, list[int](), list[int]()
+        if not self._fits(shown, width):
+            self.group = next(iter(self._of("group", shown)), None)
+            shown = [column for column in shown if column != self.group]
         if not self._fits(shown, width):
             shown = [column for column in shown if self.columns[column].place == "name" or not self._is_empty(column)]
         if not self._fits(shown, width):
@@ -201,8 +212,18 @@ def _print_block(sheet: _Sheet, block: Sequence[int], width: int | None, console
             console.print(Text((" " * GAP).join(padded).rstrip(), style=style or ""), soft_wrap=True)
 
     print_row([sheet.headings[column] for column in block], "dim", bottom=True)
-    for cells, style in zip(sheet.cells, sheet.styles, strict=True):
-        print_row([cells[column] for column in block], style)
+    for number, (name, rows) in enumerate(groupby(range(len(sheet.cells)), sheet.group_of)):
+        if name is not None:
+            _print_group(name, console, first=number == 0)
+        for row in rows:
+            print_row([sheet.cells[row][column] for column in block], sheet.styles[row])
+
+
+def _print_group(name: str, console: Console, *, first: bool) -> None:
+    if not first:
+        console.print()
+    for line in wrapped(name, console.width):
+        console.print(Text(line, style="bold"), soft_wrap=True)
 
 
 def _padded(line: str, width: int, numbers: bool) -> str:

@@ -34,6 +34,7 @@ class LineageNode:
         models: Names of the evaluated models with these weights.
         held_out: The course of its held-out loss; empty without one.
         runs: Training runs that it stands for; 1 unless runs of several seeds are drawn as one.
+        seed: Seed of its stage; None if not recorded.
     """
 
     digest: str
@@ -48,6 +49,7 @@ class LineageNode:
     models: tuple[str, ...]
     held_out: tuple[HeldOutPoint, ...] = ()
     runs: int = 1
+    seed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,7 @@ def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[s
         ledger={phase: tuple(rows) for phase, rows in sorted(phases.items())},
         models=models,
         held_out=_held_out(manifest),
+        seed=None if manifest.get("seed") is None else int(manifest["seed"]),
     )
 
 

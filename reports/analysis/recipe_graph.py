@@ -165,3 +165,8 @@ def _with_depths(nodes: Mapping[str, LineageNode]) -> dict[str, LineageNode]:
         return depths[key]
 
     return {key: replace(node, depth=depth(key, frozenset())) for key, node in nodes.items()}
+
+
+def without_seed(name: str) -> str:
+    """Return a name without the number at its end: ``tuned-C`` of ``tuned-C-0``; `name` if nothing else is in it."""
+    return _SEED.sub("", name) or name

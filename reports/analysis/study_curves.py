@@ -22,10 +22,16 @@ from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
 from harness.reports.analysis.matrix import MatrixCell
 from harness.reports.analysis.study import TrainingRun
 from harness.reports.analysis.task_values import TaskValues, collect, overall_tables
-from harness.reports.analysis.training_curves import LOSS_TITLE, OVERALL_TITLE, CurveLine, CurvePanel, CurvePoint
+from harness.reports.analysis.training_curves import (
+    LOSS_TITLE,
+    OVERALL_TITLE,
+    RANGE,
+    CurveLine,
+    CurvePanel,
+    CurvePoint,
+    mean_point,
+)
 from harness.stats.factorial import Runs
-
-RANGE = "range of the runs"
 
 Nodes = Mapping[str, LineageNode]
 """The checkpoint of each evaluated model, by the model's name."""
@@ -145,7 +151,7 @@ def _held_out(analysis: FactorialAnalysis, nodes: Nodes) -> CurvePanel | None:
         curves = [_loss(nodes[name]) for name in last if name in nodes]
         if len(curves) < len(last) or not all(curves):
             continue
-        points = tuple(_mean(arm.name, measured) for measured in zip(*curves, strict=False))
+        points = tuple(mean_point(arm.name, measured) for measured in zip(*curves, strict=False))
         lines.append(CurveLine(name=arm.name, points=points, colour=colour))
     return CurvePanel(title=LOSS_TITLE, chance=None, lines=tuple(lines), band=RANGE) if lines else None
 
@@ -156,14 +162,3 @@ def _loss(node: LineageNode) -> list[tuple[int, float]]:
         return []
     before = node.total_tokens - (node.tokens or 0)
     return [(before + point.tokens, point.loss) for point in node.held_out]
-
-
-def _mean(name: str, measured: Sequence[tuple[int, float]]) -> CurvePoint:
-    losses = [loss for _, loss in measured]
-    return CurvePoint(
-        model=name,
-        tokens=round(sum(tokens for tokens, _ in measured) / len(measured)),
-        value=sum(losses) / len(losses),
-        low=min(losses),
-        high=max(losses),
-    )

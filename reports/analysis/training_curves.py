@@ -3,20 +3,25 @@
     base -> sft step 100, sft step 200      one line: base - step 100 - step 200, over tokens since the root
 
 A line is drawn for each training run that has no successor here; runs that share their first stages share that part.
+Runs of several seeds are one line, the mean of their points with their range.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.records import ModelRecords
 from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
+from harness.reports.analysis.recipe_graph import without_seed
+from harness.reports.analysis.seed_groups import Way, aligned, group_seeds, shared_name
 from harness.reports.analysis.token_curve import trace_curve
 from harness.stats.combining import Estimate
 
 OVERALL_TITLE, LOSS_TITLE = "overall, chance-centred", "held-out loss (less is better)"
+RANGE = "range of the runs"
+MOST_BANDS = 6  # lines with bands; those of more would hide each other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +74,11 @@ class CurvePanel:
     lines: tuple[CurveLine, ...]
     band: str = "95% interval"
 
+    @property
+    def has_bands(self) -> bool:
+        """Whether its bands are drawn."""
+        return len(self.lines) <= MOST_BANDS
+
 
 def curves_of(models: Sequence[ModelRecords], estimates: BoardEstimates) -> tuple[CurvePanel, ...]:
     """Return `training_curves` of the lineages of models."""
@@ -82,10 +92,10 @@ def training_curves(nodes: Sequence[LineageNode], estimates: BoardEstimates) -> 
         nodes: All nodes of the lineages.
         estimates: Values of the evaluated models.
     """
-    _, joins = trace_curve(nodes, estimates.overall)
-    if not joins:
+    ways = _ways(nodes, estimates.overall)
+    if all(len(way) == 1 for way in ways):
         return ()
-    colours = _colours(nodes, joins)
+    colours = _colours(group_seeds(ways))
     panels = [_panel(OVERALL_TITLE, 0.0, estimates.overall, nodes, colours)]
     if len(estimates.domains) > 1:
         panels += [_panel(f"{one.domain}", one.chance, one.estimates, nodes, colours) for one in estimates.domains]
@@ -93,21 +103,31 @@ def training_curves(nodes: Sequence[LineageNode], estimates: BoardEstimates) -> 
     return (*panels, *([loss] if loss else []))
 
 
-def _colours(nodes: Sequence[LineageNode], joins: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Return the colour of each checkpoint: that of its line, by the order of the last checkpoints of lines.
+def _ways(nodes: Sequence[LineageNode], values: Mapping[str, Estimate]) -> list[Way]:
+    """Return the checkpoints of each line, from the root."""
+    points, joins = trace_curve(nodes, values)
+    before = {after: previous for previous, after in joins}
+    inner = {previous for previous, _ in joins}
+    ways = []
+    for end in points:
+        if end not in inner:  # the others are on the way to one that ends a line
+            way = [end]
+            while way[0] in before:
+                way.insert(0, before[way[0]])
+            ways.append(tuple(points[digest][0] for digest in way))
+    return ways
+
+
+def _colours(groups: Sequence[Sequence[Way]]) -> dict[str, int]:
+    """Return the colour of each checkpoint: that of its line, by the order of lines.
 
     A checkpoint with several successors has the colour of the first.
     """
-    before = {after: previous for previous, after in joins}
-    inner = {previous for previous, _ in joins}
-    order = [node.digest for node in nodes]
-    ends = [digest for digest in order if digest in before and digest not in inner]
     colours: dict[str, int] = {}
-    for colour, end in enumerate(ends):
-        digest: str | None = end
-        while digest is not None and digest not in colours:
-            colours[digest] = colour
-            digest = before.get(digest)
+    for colour, group in enumerate(one for one in groups if len(one[0]) > 1):
+        for way in group:
+            for node in way:
+                colours.setdefault(node.digest, colour)
     return colours
 
 
@@ -118,33 +138,54 @@ def _panel(
     nodes: Sequence[LineageNode],
     colours: Mapping[str, int],
 ) -> CurvePanel:
-    points, joins = trace_curve(nodes, values)
-    before = {after: previous for previous, after in joins}
-    inner = {previous for previous, _ in joins}
-    # The others are on the way to one that ends a line.
-    lines = tuple(_line(digest, points, before, colours) for digest in points if digest not in inner)
-    return CurvePanel(title=title, chance=chance, lines=lines)
+    groups = group_seeds(_ways(nodes, values))
+    lines = tuple(
+        CurveLine(
+            name=shared_name(group[0][-1]) if len(group) > 1 else group[0][-1].models[0],
+            points=tuple(_point(members, values) for members in aligned(group)),
+            colour=colours.get(group[0][-1].digest, 0),
+        )
+        for group in groups
+    )
+    if all(len(group) == 1 for group in groups):
+        return CurvePanel(title=title, chance=chance, lines=lines)
+    # A range beside intervals would look like one; so a single run has neither.
+    alone = {line.name for line, group in zip(lines, groups, strict=True) if len(group) == 1}
+    lines = tuple(_without_band(line) if line.name in alone else line for line in lines)
+    return CurvePanel(title=title, chance=chance, lines=lines, band=RANGE)
 
 
-def _line(
-    end: str,
-    points: Mapping[str, tuple[LineageNode, Estimate]],
-    before: Mapping[str, str],
-    colours: Mapping[str, int],
-) -> CurveLine:
-    """Return the line that ends in a checkpoint, from the root."""
-    way = [end]
-    while way[0] in before:
-        way.insert(0, before[way[0]])
-    return CurveLine(
-        name=points[end][0].models[0],
-        points=tuple(_point(*points[digest]) for digest in way),
-        colour=colours.get(end, 0),
+def _point(members: Sequence[LineageNode], values: Mapping[str, Estimate]) -> CurvePoint:
+    """Return the point of a checkpoint with its interval, or that of the same checkpoint of several runs."""
+    known = [values[node.models[0]] for node in members]
+    if len(members) == 1:
+        (one,) = known
+        return CurvePoint(
+            model=members[0].models[0],
+            tokens=members[0].total_tokens or 0,
+            value=one.value,
+            low=one.low,
+            high=one.high,
+        )
+    return mean_point(
+        shared_name(members[0]), [(node.total_tokens or 0, one.value) for node, one in zip(members, known, strict=True)]
     )
 
 
-def _point(node: LineageNode, one: Estimate) -> CurvePoint:
-    return CurvePoint(model=node.models[0], tokens=node.total_tokens or 0, value=one.value, low=one.low, high=one.high)
+def mean_point(name: str, measured: Sequence[tuple[int, float]]) -> CurvePoint:
+    """Return the mean and the range of several runs, of which each is given by its tokens and its value."""
+    values = [value for _, value in measured]
+    return CurvePoint(
+        model=name,
+        tokens=round(sum(tokens for tokens, _ in measured) / len(measured)),
+        value=sum(values) / len(values),
+        low=min(values),
+        high=max(values),
+    )
+
+
+def _without_band(line: CurveLine) -> CurveLine:
+    return replace(line, points=tuple(replace(point, low=point.value, high=point.value) for point in line.points))
 
 
 def _held_out(nodes: Sequence[LineageNode], colours: Mapping[str, int]) -> CurvePanel | None:
@@ -155,21 +196,18 @@ def _held_out(nodes: Sequence[LineageNode], colours: Mapping[str, int]) -> Curve
             known = last.get((node.name, node.parents))
             if known is None or (node.tokens or 0) >= (known.tokens or 0):
                 last[node.name, node.parents] = node
-    lines = tuple(
-        CurveLine(
-            name=node.name,
-            points=tuple(
-                CurvePoint(
-                    model=node.name,
-                    tokens=(node.total_tokens or 0) - (node.tokens or 0) + point.tokens,
-                    value=point.loss,
-                    low=point.loss,
-                    high=point.loss,
-                )
-                for point in node.held_out
-            ),
-            colour=colours.get(node.digest, 0),
-        )
-        for node in last.values()
-    )
-    return CurvePanel(title=LOSS_TITLE, chance=None, lines=lines) if lines else None
+    groups = group_seeds([(node,) for node in last.values()])
+    lines = []
+    for group in groups:
+        stages = [node for (node,) in group]
+        name = stages[0].name if len(stages) == 1 else without_seed(stages[0].name)
+        points = tuple(mean_point(name, own) for own in zip(*map(_losses, stages), strict=False))
+        lines.append(CurveLine(name=name, points=points, colour=colours.get(stages[0].digest, 0)))
+    band = RANGE if any(len(group) > 1 for group in groups) else "95% interval"
+    return CurvePanel(title=LOSS_TITLE, chance=None, lines=tuple(lines), band=band) if lines else None
+
+
+def _losses(node: LineageNode) -> list[tuple[int, float]]:
+    """Return tokens since the root and loss of each measurement."""
+    before = (node.total_tokens or 0) - (node.tokens or 0)
+    return [(before + point.tokens, point.loss) for point in node.held_out]

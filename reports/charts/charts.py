@@ -38,7 +38,7 @@ from harness.reports.charts.paper import (
     rows_of,
 )
 from harness.reports.charts.training_curves import draw_training_curve
-from harness.reports.documents.captions import comparison_caption
+from harness.reports.documents.captions import comparison_caption, curves_key
 from harness.reports.documents.latex_text import escaped, with_definition
 from harness.visible import visible
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 BETTER, QUIET = "#1f5fa8", "#8a8984"  # 3 to 1 or more on white
 HEAT = ("#e8964a", "#f7f6f2", "#7aa9dd")  # light enough for text
+DIFFERENCE = "difference, 95% interval"  # title of a scale
 PNG_SCALE = 4  # 288 dots per inch
 _STEP = 12  # points per row
 _HEAT_STEP = 34  # points per column
@@ -126,8 +127,8 @@ def _lineage_charts(models: Sequence[ModelRecords], estimates: BoardEstimates | 
     if panels:
         views["tokens"] = Chart(
             specification=paper_view(beside([draw_training_curve(panel) for panel in panels])),
-            caption="Does the value go up with training? Value of each checkpoint with the band of its 95% intervals, "
-            "over training tokens since the root; grey line: guessing. Held-out loss is that of the training run.",
+            caption=f"Does the value go up with training tokens since the root? {curves_key(panels)} Grey line: "
+            "guessing. Held-out loss is that of the training run.",
         )
     return views
 
@@ -173,37 +174,53 @@ def _visible(value: Any) -> Any:
 
 
 def _differences(comparison: Comparison) -> alt.Chart:
-    """Dot and interval of the difference of each task, one panel per arm."""
+    """Dot and interval of the difference of each task, one panel per arm; losses stand below, on their own scale."""
+    known = [one for one in comparison.differences if one.interval is not None]
+    more = [one for one in known if one.higher_is_better]
+    less = [one for one in known if not one.higher_is_better]
+    parts = [(own, title) for own, title in ((more, DIFFERENCE), (less, f"{DIFFERENCE} (less is better)")) if own]
+    bands = [_panels(own, comparison, title) for own, title in parts or [(more, DIFFERENCE)]]
+    return _plain(altair().vconcat(*bands, spacing=GAP) if len(bands) > 1 else bands[0])
+
+
+def _panels(differences: Sequence[TaskDifference], comparison: Comparison, title: str) -> alt.Chart:
+    """One panel per arm, on one scale.
+
+    Args:
+        differences: Those with an interval.
+        comparison: What they are part of.
+        title: Title of the scale.
+    """
     alt = altair()
     rows = [
         {
             "task": one.task,
             "model": one.arm,
             "difference": one.difference,
-            "low": one.interval[0],
-            "high": one.interval[1],
+            "low": low,
+            "high": high,
             "after correction": "significant" if one.significant else "not significant",
         }
-        for one in comparison.differences
-        if one.interval is not None
+        for one in differences
+        for low, high in [one.interval or (math.nan, math.nan)]
     ]
     colour = alt.Color(
         "after correction:N",
         scale=alt.Scale(domain=["significant", "not significant"], range=[BETTER, QUIET]),
         legend=alt.Legend(orient="bottom"),
     )
-    order = [one.task for one in comparison.differences]
+    order = list(dict.fromkeys(one.task for one in differences))
     axis = alt.Axis(labelExpr=label_expression(order))
     base = alt.Chart().encode(y=alt.Y("task:N", sort=order, title=None, axis=axis), color=colour)
     zero = alt.Chart().mark_rule(color=QUIET, strokeWidth=0.6).encode(x=alt.datum(0.0))
-    lines = base.mark_rule(strokeWidth=1.2).encode(x=alt.X("low:Q", title="difference, 95% interval"), x2="high:Q")
+    lines = base.mark_rule(strokeWidth=1.2).encode(x=alt.X("low:Q", title=title), x2="high:Q")
     dots = base.mark_point(filled=True, size=24, opacity=1).encode(x="difference:Q")
     names = [arm.name for arm in comparison.arms[1:]]
     columns = min(3, len(names))
     width = (COLUMN - LABEL - 4) if columns == 1 else (TEXT - LABEL - 4) // columns - GAP
     chart = alt.layer(zero, lines, dots, data=alt.Data(values=rows)).properties(width=width, height={"step": _STEP})
     facet = alt.Facet("model:N", sort=names, title=None, header=alt.Header(labelExpr=label_expression(names)))
-    return _plain(chart.facet(facet=facet, columns=columns, spacing=GAP))
+    return chart.facet(facet=facet, columns=columns, spacing=GAP)
 
 
 def _heat_map(comparison: Comparison) -> alt.Chart:

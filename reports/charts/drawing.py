@@ -28,6 +28,7 @@ CORNER_RADIUS = 4
 ACCENT, INK, QUIET, LINE = "#1f5fa8", "#1d1d1b", "#6c6b66", "#b9b8b2"
 # Apart from each other for colour-blind readers, and 3 to 1 or more against the page in both themes.
 SERIES_COLOURS = ("#3b6fb0", "#c4541a", "#1f8a7a", "#a03c8f", "#8f7000", "#5c7a29")
+LABEL_COLOURS = ("#396ba9", "#b04c17", "#1b7769", "#a03c8f", "#846700", "#567327")  # the same for text: 4.5 to 1
 BAND_OPACITY = 0.16
 NAME_SIZE, SMALL_SIZE = 12, 11  # font sizes in pixels
 _SMALLEST = 0.75  # of its own size, on a narrow screen; then it scrolls
@@ -55,6 +56,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "name end": {"color": INK, "fontSize": NAME_SIZE, "align": "right"},
     **{f"source-{i}": {"color": colour} for i, colour in enumerate(SERIES_COLOURS)},
     **{f"line-{i}": {"color": colour, "strokeWidth": 1.6} for i, colour in enumerate(SERIES_COLOURS)},
+    **{f"leader line-{i}": {"color": colour, "strokeWidth": 0.7} for i, colour in enumerate(SERIES_COLOURS)},
+    **{f"small label-{i}": {"color": colour, "fontSize": SMALL_SIZE} for i, colour in enumerate(LABEL_COLOURS)},
     **{f"band-{i}": {"color": colour, "opacity": BAND_OPACITY} for i, colour in enumerate(SERIES_COLOURS)},
     **{
         f"dot-{i}": {"color": colour, "size": 3.14 * POINT_RADIUS**2, "filled": True, "opacity": 1}

@@ -3,13 +3,15 @@
          tune            pretrain
 overall    ──●──            ─●─
 logic     ───●────        ──●──        one zero line per column; grey: not significant
+
+Effects on losses, where less is better, stand below the others, with a scale of their own and these words.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import median
 
 from harness.reports.analysis.labels import short_labels
@@ -18,6 +20,7 @@ from harness.reports.charts.scales import labelled_ticks, padded_range
 
 _COLUMN, _GAP, _STEP, _TOP, _BETWEEN = 165, 34, 18, 40, 26
 _LONGEST = 26  # letters of a name
+_LONGEST_LOSS, LESS = 18, "(less is better)"  # which follows the name
 COLUMNS_PER_BAND = 4  # columns beside each other; the others go below
 # Intervals that are wider than this many times the median one are cut at the ends of the scale.
 _WIDEST = 4.0
@@ -34,6 +37,7 @@ class Effect:
         low: Lower end of the interval.
         high: Upper end.
         quiet: Whether it is not significant, and so drawn grey.
+        higher_is_better: Whether more is better on its task.
     """
 
     row: str
@@ -42,6 +46,7 @@ class Effect:
     low: float
     high: float
     quiet: bool
+    higher_is_better: bool = True
 
     @property
     def finite(self) -> bool:
@@ -58,46 +63,49 @@ def draw_forest(effects: Sequence[Effect], title: str, per_band: int = COLUMNS_P
         per_band: Columns beside each other; 1 for a phone.
     """
     shown = [one for one in effects if one.finite]
-    rows = list(dict.fromkeys(one.row for one in shown))
     columns = list(dict.fromkeys(one.column for one in shown))
-    names = short_labels(rows, _LONGEST)
+    parts = [[one for one in shown if one.higher_is_better], [one for one in shown if not one.higher_is_better]]
+    names = _names(parts[0], _LONGEST) | {
+        row: f"{name} {LESS}" for row, name in _names(parts[1], _LONGEST_LOSS).items()
+    }
     heads = short_labels(columns, _LONGEST)
     label = max((text_width(name) for name in names.values()), default=0.0) + 12
     pitch = max([_COLUMN + _GAP, *(text_width(head) + 16 for head in heads.values())])
-    ends, height = _ends(shown), _STEP * len(rows)
     marks: list[Mark] = []
-    for number, column in enumerate(columns):
-        band, place = divmod(number, per_band)
-        frame = _Frame(left=label + place * pitch, top=_TOP + band * (_TOP + height + _BETWEEN), ends=ends)
-        if place == 0:
-            marks += [
-                Mark(kind="text", style="name end", x=label - 12, y=frame.row(at) + 4, text=name)
-                for at, name in enumerate(names.values())
-            ]
-        marks += _column(heads[column], [one for one in shown if one.column == column], rows, frame)
-    bands = math.ceil(len(columns) / per_band)
+    top = 0.0
+    for part in filter(None, parts):
+        for first in range(0, len(columns), per_band):
+            own = {column: heads[column] for column in columns[first : first + per_band]}
+            frame = _Frame(left=label, top=top + _TOP, pitch=pitch, ends=_ends(part))
+            marks += _band(part, own, names, frame)
+            top = frame.row(len({one.row for one in part}) - 0.5) + _BETWEEN
     return Drawing(
         css_class="effects",
         label=title,
         width=label + min(len(columns), per_band) * pitch,
-        height=max(1, bands) * (_TOP + height + _BETWEEN) - _BETWEEN + 8,
+        height=max(top, _TOP + _BETWEEN) - _BETWEEN + 8,
         marks=tuple(marks),
     )
 
 
+def _names(effects: Sequence[Effect], longest: int) -> dict[str, str]:
+    return short_labels(list(dict.fromkeys(one.row for one in effects)), longest)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Frame:
-    """Where a column is drawn, and the ends of its scale."""
+    """Where a column is drawn, how far the next one is from it, and the ends of its scale."""
 
     left: float
     top: float
+    pitch: float
     ends: tuple[float, float]
 
     def at(self, value: float) -> float:
         share = (min(max(value, self.ends[0]), self.ends[1]) - self.ends[0]) / (self.ends[1] - self.ends[0])
         return self.left + share * _COLUMN
 
-    def row(self, at: int) -> float:
+    def row(self, at: float) -> float:
         """The middle of a row."""
         return self.top + _STEP * (at + 0.5)
 
@@ -109,6 +117,19 @@ def _ends(shown: Sequence[Effect]) -> tuple[float, float]:
     usual = _WIDEST * median(one.high - one.low for one in shown)
     kept = [end for one in shown if one.high - one.low <= usual for end in (one.low, one.high)]
     return padded_range([*kept, *(one.value for one in shown)], include=(0.0,))
+
+
+def _band(effects: Sequence[Effect], heads: Mapping[str, str], names: Mapping[str, str], frame: _Frame) -> list[Mark]:
+    """Return the names of the rows, and columns beside each other."""
+    rows = list(dict.fromkeys(one.row for one in effects))
+    marks = [
+        Mark(kind="text", style="name end", x=frame.left - 12, y=frame.row(at) + 4, text=names[row])
+        for at, row in enumerate(rows)
+    ]
+    for place, (column, head) in enumerate(heads.items()):
+        own = [one for one in effects if one.column == column]
+        marks += _column(head, own, rows, replace(frame, left=frame.left + place * frame.pitch))
+    return marks
 
 
 def _column(name: str, effects: Sequence[Effect], rows: Sequence[str], frame: _Frame) -> list[Mark]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.reports.analysis.contrasts import PRIMARY
+from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import FactorialAnalysis
+from harness.reports.analysis.metric import directions
+from harness.reports.analysis.study import evaluated_models
 from harness.reports.charts.drawing import Drawing
 from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
 
@@ -21,6 +24,10 @@ def draw_study_effects(
         marked: Other names of some rows, such as those with failed requests.
     """
     names = marked or {}
+    models = evaluated_models(analysis.study)
+    losses = {task for task, (_, higher_is_better) in directions(models).items() if not higher_is_better}
+    if analysis.any_scale and losses:
+        losses.add(OVERALL)  # all tasks have one metric
     effects = [
         Effect(
             row=names.get(row.task, row.task),
@@ -29,6 +36,7 @@ def draw_study_effects(
             low=row.estimate.low,
             high=row.estimate.high,
             quiet=not row.significant,
+            higher_is_better=row.task not in losses,
         )
         for row in analysis.rows
         if row.spec.kind == PRIMARY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from harness.reports.analysis.labels import short_labels
@@ -14,9 +14,10 @@ from harness.reports.charts.scales import labelled_ticks, padded_range, ticks
 
 # The plot lies between _LEFT and _RIGHT, _TOP and _BOTTOM; names of lines reach into the margin on its right.
 _LEFT, _RIGHT, _TOP, _BOTTOM, _MARGIN_BELOW = 42, 310, 26, 200, 22
-_MOST_LABELS, _MOST_BANDS = 14, 6  # lines; more would hide each other
+_NAMES = _RIGHT + 14  # where the names begin, after the leaders
+_MOST_LABELS = 14  # more would hide each other
 
-_TOKENS = Mark(kind="text", style="small", x=_RIGHT + 14, y=_BOTTOM + 15, text="tokens")
+_TOKENS = Mark(kind="text", style="small", x=_NAMES, y=_BOTTOM + 15, text="tokens")
 
 Scale = Callable[[float], float]
 
@@ -42,17 +43,18 @@ def draw_training_curve(panel: CurvePanel) -> Drawing:
         marks.append(Mark(kind="rule", style="join", x=_LEFT, y=height, x2=_RIGHT, y2=height))
     drawn: set[tuple[str, int]] = set()
     parts = [(line, _new_part(line, drawn)) for line in panel.lines]
-    if len(panel.lines) <= _MOST_BANDS:
+    if panel.has_bands:
         marks += [band for line, part in parts for band in _band(line, part, x, y)]
     marks += [rule for line, part in parts for rule in _rules(line, part, x, y)]
     marks += _dots(panel, x, y)
     names = _names(panel.lines, y)
+    marks += _leaders(panel.lines, names, x, y)
     return Drawing(
         css_class="curve",
         label=f"{panel.title} over tokens",
-        width=_RIGHT + 16 + max(text_width(name.text, SMALL_SIZE) for name in (*names, _TOKENS)),
+        width=_NAMES + 8 + max(text_width(name.text, SMALL_SIZE) for name in (*names.values(), _TOKENS)),
         height=_BOTTOM + _MARGIN_BELOW,
-        marks=(*marks, *names),
+        marks=(*marks, *names.values()),
     )
 
 
@@ -109,16 +111,30 @@ def _dots(panel: CurvePanel, x: Scale, y: Scale) -> list[Mark]:
     return list(marks.values())
 
 
-def _names(lines: Sequence[CurveLine], y: Scale) -> list[Mark]:
-    """Return the names of the lines at their ends, moved apart; none if there are too many to read."""
+def _names(lines: Sequence[CurveLine], y: Scale) -> dict[str, Mark]:
+    """Return the names of the lines near their ends, moved apart, in their colours; none if too many to read."""
     if len(lines) > _MOST_LABELS:
-        return []
+        return {}
     labels = short_labels([line.name for line in lines])
     heights = {line.name: y(line.points[-1].value) for line in lines}
-    return [
-        Mark(kind="text", style="small", x=_RIGHT + 8, y=height, text=labels[name])
+    colours = {line.name: _colour(line) for line in lines}
+    return {
+        name: Mark(kind="text", style=f"small label-{colours[name]}", x=_NAMES, y=height, text=labels[name])
         for name, height in apart(heights, lowest=_BOTTOM).items()
-    ]
+    }
+
+
+def _leaders(lines: Sequence[CurveLine], names: Mapping[str, Mark], x: Scale, y: Scale) -> list[Mark]:
+    """Return a thin rule from the end of each line to its name."""
+    return [
+        Mark(
+            kind="rule", style=f"leader line-{_colour(line)}", x=x(end.tokens), y=y(end.value), x2=_NAMES - 3,
+            y2=names[line.name].y - 4,
+        )
+        for line in lines
+        if line.name in names
+        for end in line.points[-1:]
+    ]  # fmt: skip
 
 
 def _colour(line: CurveLine) -> int:

@@ -46,7 +46,12 @@ def _print(document: Document, console: Console, *, wide: bool) -> None:
 
 def _for_terminal(table: Table) -> TerminalTable:
     columns = tuple(
-        TableColumn(heading=column.heading, numbers=column.kind != "text", place=column.place) for column in table.shown
+        TableColumn(
+            heading=column.heading,
+            numbers=column.kind != "text",
+            place="group" if column.above_rows else column.place,
+        )
+        for column in table.shown
     )
     rows = tuple(
         TableRow(

@@ -8,7 +8,7 @@ from harness.records import ModelRecords
 from harness.reports.analysis.differences import OVERALL, Comparison
 from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.analysis.leaderboard import Leaderboard
-from harness.reports.analysis.training_curves import LOSS_TITLE, CurvePanel
+from harness.reports.analysis.training_curves import LOSS_TITLE, MOST_BANDS, RANGE, CurvePanel
 from harness.stats import AGGREGATE
 from harness.wording import counted
 
@@ -122,7 +122,24 @@ def curves_caption(panel: CurvePanel) -> str:
     """Return what a chart of an arm's values over tokens shows; it begins with the question."""
     goes = "down" if panel.title == LOSS_TITLE else "up"
     value = panel.title.partition("(")[0].partition(",")[0].strip()
-    return f"Does {value} go {goes} with training? {panel.title}: mean over the runs of each arm; band: {panel.band}."
+    return (
+        f"Does {value} go {goes} with training? {panel.title}. {curves_key([panel], 'mean over the runs of each arm')}"
+    )
+
+
+def curves_key(panels: Sequence[CurvePanel], line: str = "") -> str:
+    """Return what the lines and bands of values over tokens are, and which panels have no bands.
+
+    Args:
+        panels: At least one; the first tells what the bands are.
+        line: What a line is; empty for what it is in `training_curves`.
+    """
+    what = line or ("mean over the runs of a recipe" if panels[0].band == RANGE else "value of each checkpoint")
+    n_without = sum(not panel.has_bands for panel in panels)
+    if n_without == len(panels):
+        return f"Lines: {what}, without bands, because there are more than {MOST_BANDS} lines."
+    where = f", where there are at most {MOST_BANDS} lines" if n_without else ""
+    return f"Lines: {what}; bands{where}: {panels[0].band}."
 
 
 def arms_caption(analysis: FactorialAnalysis) -> str:

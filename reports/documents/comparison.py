@@ -91,7 +91,7 @@ def _differences(comparison: Comparison) -> Table:
     several, seeds = len(names) > 2, len(comparison.arms[0].models) > 1
     meanings = MEANINGS | SEED_MEANINGS if seeds else MEANINGS
     columns = [
-        *([Column(key="arm", place="name", heading="model", kind="text")] if several else []),
+        *([Column(key="arm", place="name", heading="model", kind="text", above_rows=True)] if several else []),
         Column(key="domain", place="aside", heading="domain", kind="text"),
         Column(key="task", place="name", heading="task", kind="text"),
         Column(key="metric", place="aside", heading="metric", kind="text"),
@@ -187,7 +187,7 @@ def _overall(comparison: Comparison) -> Table:
     )
     scale = "domain" if comparison.any_scale else "chance-centred"
     columns = (
-        *([Column(key="arm", place="name", heading="model", kind="text")] if several else []),
+        *([Column(key="arm", place="name", heading="model", kind="text", above_rows=True)] if several else []),
         Column(
             key="domain",
             place="name",

@@ -39,6 +39,7 @@ class Column:
         kind: How its cells are written. Cells of ``interval`` and ``ranks`` are pairs.
         meaning: One sentence that explains it.
         place: What a narrow terminal does with it; see `harness.terminal_table`.
+        above_rows: Whether a narrow terminal prints it once above the rows that have it.
         raw: Whether it is only in CSV and JSON, for further computation.
     """
 
@@ -47,6 +48,7 @@ class Column:
     kind: Kind = "value"
     meaning: str = ""
     place: Place = ""
+    above_rows: bool = False
     raw: bool = False
 
 

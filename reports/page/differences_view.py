@@ -30,6 +30,7 @@ def forest_view(matrix: Matrix, *, inline_style: bool = True) -> list[Markup]:
     if len(matrix.arms) - 1 > MOST_IN_FOREST:
         return []
     marked = troubled_rows(matrix)
+    losses = {column.task for column in matrix.columns if not column.higher_is_better}
     effects = [
         Effect(
             row=marked.get(one.task, one.task),
@@ -38,6 +39,7 @@ def forest_view(matrix: Matrix, *, inline_style: bool = True) -> list[Markup]:
             low=one.low,
             high=one.high,
             quiet=not one.significant,
+            higher_is_better=one.task not in losses,
         )
         for one in matrix.against_reference
     ]
@@ -49,12 +51,13 @@ def forest_view(matrix: Matrix, *, inline_style: bool = True) -> list[Markup]:
 
 
 def differences_view(comparison: Comparison, table: Table) -> dict[str, Any]:
-    """Return the table, each difference drawn on one scale."""
+    """Return the table, each difference drawn on one scale; beside accuracies, those of losses are not drawn."""
     known = [one for one in comparison.differences if one.interval is not None]
-    ends = padded_range([v for one in known for v in one.interval or ()], include=(0.0,))
+    drawn_ones = [one for one in known if one.higher_is_better] or known
+    ends = padded_range([v for one in drawn_ones for v in one.interval or ()], include=(0.0,))
     drawings = [
         marks.dot(one.difference, *one.interval, ends, rule=0.0, tone="" if one.significant else "quiet")
-        if one.interval is not None
+        if one.interval is not None and one in drawn_ones
         else ""
         for one in comparison.differences
     ]

@@ -17,6 +17,7 @@ from harness.reports.analysis.training_curves import LOSS_TITLE, CurvePanel, tra
 from harness.reports.charts.drawing import Drawing, svg
 from harness.reports.charts.lineage import draw_lineage_graph, draw_mixture
 from harness.reports.charts.training_curves import draw_training_curve
+from harness.reports.documents.captions import curves_key
 from harness.reports.documents.run_tables import ledger_table, settings_table
 from harness.reports.page.table_view import table_view
 
@@ -48,6 +49,7 @@ def lineage_view(models: Sequence[ModelRecords], estimates: BoardEstimates | Non
     return {
         "graph": drawn(draw_lineage_graph(nodes)),
         "checkpoints": len(nodes),
+        "lines": curves_key(panels) if panels else "",
         "chain": [drawn(draw_training_curve(panel)) for panel in first],
         "curves": [drawn(draw_training_curve(panel)) for panel in panels if panel not in first],
         "mixtures": _mixtures(nodes),
@@ -62,6 +64,7 @@ def curves_view(panels: Sequence[CurvePanel]) -> dict[str, Any] | None:
     return {
         "first": [drawn(draw_training_curve(panel)) for panel in first],
         "tasks": [drawn(draw_training_curve(panel)) for panel in panels if panel not in first],
+        "lines": curves_key(panels, "mean over the runs of an arm"),
         "loss": any(panel.title == LOSS_TITLE for panel in panels),
     }
 

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from harness.console import VisibleConsole
 from harness.terminal_table import Place, TableColumn, TableRow, TerminalTable, print_table
 
-PLACES: tuple[Place, ...] = ("name", "keep", "below", "", "aside", "fold")
+PLACES: tuple[Place, ...] = ("group", "name", "keep", "below", "", "aside", "fold")
 
 
 def lines_of(table: TerminalTable, width: int, *, wide: bool = False) -> list[str]:
@@ -112,3 +112,26 @@ def test_no_number_that_is_kept_is_ever_cut(table: TerminalTable, width: int) ->
     least = 22 + sum(14 for number in kept[1:]) + sum(22 for column in table.columns if column.place == "fold")
     if width >= least:
         assert all(cell_len(line) <= width for line in lines if not line.startswith("Not shown"))
+
+
+def test_a_group_stands_once_above_its_rows_where_the_table_is_too_wide() -> None:
+    rows = [(model, task, "0.614") for model in ("a-model-with-a-long-name", "b") for task in ("arc_easy", "arc")]
+    table = table_of([("model", "group"), ("task", ""), ("value", "keep")], *rows)
+    texts = TerminalTable(
+        columns=(*table.columns[:1], TableColumn(heading="task", place="name"), table.columns[2]), rows=table.rows
+    )
+    assert lines_of(texts, 80)[:2] == [
+        "model                     task      value",
+        "a-model-with-a-long-name  arc_easy  0.614",
+    ]
+    assert lines_of(texts, 30) == [
+        "task      value",
+        "model:",
+        "a-model-with-a-long-name",
+        "arc_easy  0.614",
+        "arc       0.614",
+        "",
+        "model: b",
+        "arc_easy  0.614",
+        "arc       0.614",
+    ]

@@ -227,3 +227,22 @@ def test_model_output_is_shown_as_text_and_never_runs(browser: Chrome, tmp_path:
 
 def test_failed_requests_are_listed(opened: Chrome) -> None:
     assert "missing" in one(opened, "#failures").text
+
+
+HEADING_GAPS = """
+return [...document.querySelectorAll(".grid thead tr")].flatMap((row) => {
+  const texts = [...row.querySelectorAll("th:has(.sort)")].filter((cell) => cell.checkVisibility()).map((cell) => {
+    const edges = [...cell.querySelectorAll(".sort, .ask")].map((part) => part.getBoundingClientRect());
+    const [left, right] = [edges.map((edge) => edge.left), edges.map((edge) => edge.right)];
+    return [Math.min(...left), Math.max(...right), cell.textContent];
+  });
+  return texts.slice(1).map(([left, , name], at) => [texts[at][2] + " | " + name, left - texts[at][1]]);
+});
+"""
+
+
+def test_headings_stand_apart_with_their_question_marks(opened: Chrome) -> None:
+    opened.execute_script("document.querySelectorAll('details').forEach((part) => { part.open = true; });")
+    gaps = opened.execute_script(HEADING_GAPS)
+    assert len(gaps) > 20
+    assert [(names, gap) for names, gap in gaps if gap < 4] == [], "pixels"

@@ -5,7 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
+from harness.reports.analysis.all_pairs import comparison_matrix
+from harness.reports.analysis.comparison import compare
+from harness.reports.analysis.differences import Arm
+from harness.reports.analysis.intervals import IntervalCache
+from harness.reports.charts.charts import charts
+from harness.reports.page.differences_view import forest_view
 from tests.reports.conftest import Command
+from tests.reports.models_for_tests import model
 from tests.reports.records_for_tests import rows_in
 
 
@@ -34,3 +43,23 @@ def test_the_same_records_give_the_same_pictures(command: Command, runs: Path, t
     assert len(files) == 8
     for file in files:
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes(), file.name
+
+
+def test_losses_are_not_drawn_among_accuracies() -> None:
+    rng = np.random.default_rng(3)
+    arms = []
+    for name in ("old", "new"):
+        values = {"logic/right": rng.integers(0, 2, 40).astype(float), "code/held_out_code": rng.normal(3.0, 0.5, 40)}
+        directions = {"logic/right": True, "code/held_out_code": False}
+        arms.append(Arm(name=name, models=(model(name, values, higher_is_better=directions),)))
+    comparison = compare(arms)
+    specification = charts(comparison, None, None)["differences"].specification
+    assert [[row["task"] for row in rows_in(band)] for band in specification["vconcat"]] == [
+        ["right"],
+        ["held_out_code"],
+    ]
+    titles = [json.dumps(band).count("(less is better)") for band in specification["vconcat"]]
+    assert titles[0] == 0 < titles[1]
+    for drawing in forest_view(comparison_matrix(comparison, None, IntervalCache(), force=False)):
+        assert "held_out_code (less is better)</text>" in drawing
+        assert "right (less" not in drawing

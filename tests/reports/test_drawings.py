@@ -123,6 +123,28 @@ def test_long_names_of_tasks_and_arms_do_not_overlap_in_a_forest_plot() -> None:
     assert row.x - text_width(row.text) >= -0.01
 
 
+def test_losses_stand_in_a_band_of_their_own_with_their_own_scale() -> None:
+    """+0.26 of a loss is worse; it must not look like a gain, nor stretch the scale of the accuracies."""
+    effects = [
+        Effect(row=f"t{n}", column=column, value=0.01, low=-0.02, high=0.04, quiet=True)
+        for n in range(2)
+        for column in ("a", "b")
+    ]
+    losses = [
+        Effect(row="held_out_code", column=column, value=2.6, low=2.1, high=3.1, quiet=False, higher_is_better=False)
+        for column in ("a", "b")
+    ]
+    drawing = draw_forest([*losses, *effects], "Effects", 2)
+    names = [(mark.y, mark.text) for mark in drawing.marks if mark.style == "name end"]
+    assert [name for _, name in sorted(names)] == ["t0", "t1", "held_out_code (less is better)"]
+    assert _width(drawing.marks, "t0") > 60, "pixels"
+    assert _width(drawing.marks, "held_out_code") > 20, "pixels"
+    assert len([mark for mark in drawing.marks if mark.style == "bold middle"]) == 4, "both columns in both bands"
+    assert max(y for y, _ in names) < drawing.height
+    without = draw_forest(effects, "Effects", 2)
+    assert {mark.y for mark in without.marks} < {mark.y for mark in drawing.marks}
+
+
 def _width(marks: tuple[Mark, ...], row: str) -> float:
     """The drawn width of an interval."""
     y = next(mark.y for mark in marks if mark.kind == "point" and mark.data["row"] == row)

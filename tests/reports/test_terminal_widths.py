@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,31 @@ MODELS = {"Qwen3-0.6B-Base-text-then-chat": 0.30, "Qwen3-0.6B-Base-code-then-cha
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three models with names as they are in use, on a task of each domain."""
-    folder = tmp_path_factory.mktemp("records")
-    difficulty = np.random.default_rng(1).random((len(DOMAINS), 120))
-    for number, (model, rate) in enumerate(MODELS.items()):
+    return write_records(tmp_path_factory.mktemp("records"), MODELS, DOMAINS)
+
+
+def write_records(folder: Path, models: Mapping[str, float], domains: Mapping[str, str]) -> Path:
+    """Write a run of each model with its rate of right answers, and return `folder`."""
+    difficulty = np.random.default_rng(1).random((len(domains), 120))
+    for number, (model, rate) in enumerate(models.items()):
         draws = np.random.default_rng([2, number]).random(difficulty.shape)
         right = (draws < rate + 0.5 * (difficulty - 0.5)).astype(np.float64)
-        tasks = {task: RunTask(values=right[at], domain=domain) for at, (task, domain) in enumerate(DOMAINS.items())}
+        tasks = {task: RunTask(values=right[at], domain=domain) for at, (task, domain) in enumerate(domains.items())}
         write_study_run(folder, model, tasks)
     return folder
+
+
+LONG_TASKS = {"arc_challenge_cloze_long": "science", "codeqa_python_cloze_long": "code_qa"}
+LONG_MODELS = {
+    f"org/Qwen3-0.6B-Base-{first}-then-{last}-step-0012000-sft": rate
+    for (first, last), rate in {("text", "chat"): 0.30, ("code", "chat"): 0.52, ("code", "math"): 0.36}.items()
+}
+
+
+@pytest.fixture(scope="module")
+def long_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three models with names of 51 characters, on tasks with names of 24."""
+    return write_records(tmp_path_factory.mktemp("long"), LONG_MODELS, LONG_TASKS)
 
 
 @pytest.fixture
@@ -104,6 +122,22 @@ def test_a_command_shows_on_a_terminal_what_its_golden_file_has(
     name: str, width: int, commands: dict[str, list[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check(name, width, shown(commands[name], monkeypatch, width))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_three_models_with_long_names_stand_above_their_rows(
+    width: int, long_records: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["compare", *LONG_MODELS, "--runs", long_records]
+    text = shown(words, monkeypatch, width)
+    check("compare-three", width, text)
+    rows = json.loads(command(*words, "--format", "json")[1])["tables"]["differences"]
+    lines = text.splitlines()
+    for row in rows:
+        low, high = row["interval"]
+        numbers = (row["task"], f"{row['mean_arm']:.3f}", f"{row['difference']:+.3f}", f"{low:.3f} to {high:.3f}")
+        own = r"\s(.*\s)?".join(map(re.escape, numbers))
+        assert sum(bool(re.search(own, line)) for line in lines) == 1, "on one line"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
