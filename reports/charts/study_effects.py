@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 
 from harness.reports.analysis.contrasts import PRIMARY
@@ -23,11 +24,7 @@ def draw_study_effects(
         per_band: Contrasts beside each other.
         marked: Other names of some rows, such as those with failed requests.
     """
-    names = marked or {}
-    models = evaluated_models(analysis.study)
-    losses = {task for task, (_, higher_is_better) in directions(models).items() if not higher_is_better}
-    if analysis.any_scale and losses:
-        losses.add(OVERALL)  # all tasks have one metric
+    names, losses = marked or {}, _losses(analysis)
     effects = [
         Effect(
             row=names.get(row.task, row.task),
@@ -42,3 +39,15 @@ def draw_study_effects(
         if row.spec.kind == PRIMARY
     ]
     return draw_forest(effects, "Main effects and interactions with their 95% intervals", per_band)
+
+
+def _losses(analysis: FactorialAnalysis) -> set[str]:
+    """Return the tasks of which less is better, and the domains, and overall, that have only such tasks."""
+    models = evaluated_models(analysis.study)
+    tasks = {task for task, (_, higher_is_better) in directions(models).items() if not higher_is_better}
+    domains: dict[str, set[str]] = defaultdict(set)
+    for model in models:
+        for task, run in model.tasks.items():
+            domains[run.domain].add(task)
+    everything = {OVERALL} if analysis.any_scale and tasks else set()  # all tasks have one metric
+    return tasks | {domain for domain, own in domains.items() if own <= tasks} | everything
