@@ -261,6 +261,8 @@ def _agreeing(
 
 def _detectable(grouped: ClusteredValues, binary: bool, alpha: float) -> float:
     estimate = clustered_mean(grouped)
+    if 0.5**estimate.clusters > alpha:  # all items lost would not be significant: the mid-p is 2^-n
+        return math.inf
     if binary:
         df = score_freedom(grouped)
         if df == 0.0:

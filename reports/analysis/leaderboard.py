@@ -24,6 +24,7 @@ from harness.wording import counted
 
 # With fewer clusters than this in a task, even a model with every item right and one with none may not be told apart.
 FEW_CLUSTERS = 10
+SHARE_OF_ITEMS = 0.5  # with fewer common items, the answer says so
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,10 +145,23 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
         models=tuple(models),
         notes=tuple(dict.fromkeys([*all_notes, *naming_notes(models)])),
         caveats=(
+            *_few_common_items(models, in_overall),
             *forced_caveats([(task.task, task.warnings) for task in tasks], "ranked"),
             *caveats_of({model.name: [model] for model in models}),
         ),
     )
+
+
+def _few_common_items(models: Sequence[ModelRecords], tasks: Sequence[RankedTask]) -> list[str]:
+    """Return a caution if the ranks rest on fewer than half of the items, because one run has few."""
+    items, asked = sum(task.items for task in tasks), sum(task.asked for task in tasks)
+    if items >= SHARE_OF_ITEMS * asked:
+        return []
+    shortest = min(models, key=lambda model: sum(model.tasks[task.task].items_asked for task in tasks))
+    return [
+        f"Ranked on {items:,} of {asked:,} items, those that every model answered; {shortest.name} has the fewest. "
+        "Leave it out to rank the others on more."
+    ]
 
 
 def _failed_note(model: ModelRecords) -> str:

@@ -230,7 +230,12 @@ def _tasks(
         return {name: _resized(one, flags) for name, one in measured.items()}
     if entries is None and flags.items is not None:
         entries = {"task": {}}
-    if not isinstance(entries, dict) or not entries:
+    if entries and not isinstance(entries, dict):
+        raise InputError(
+            f"{path}: tasks is {type(entries).__name__} {entries!r:.60}; give names with their items, such as "
+            "tasks: {logic: {items: 1000}}."
+        )
+    if not entries:
         raise InputError(f"{path}: no tasks; give tasks with their items, or --items N, or --from RUNS.")
     tasks = {}
     for name, entry in entries.items():

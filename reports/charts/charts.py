@@ -99,9 +99,9 @@ def charts(comparison: Comparison, board: Leaderboard | None, estimates: BoardEs
     if board is not None and estimates is not None:
         drawn["domains"] = Chart(
             specification=json.loads(_domains(board, estimates).to_json()),
-            caption="How good is each model in each domain, and how sure is that? Mean over the "
-            f"{board.standings[0].items:,} items that every model answered, with its 95% interval; vertical line: "
-            "guessing.",
+            caption="How good is each model in each domain, and how sure is that? Mean over the items of the domain "
+            f"that every model answered ({board.standings[0].items:,} in all domains), with its 95% interval; vertical "
+            "line: guessing.",
         )
     models = [model for arm in comparison.arms for model in arm.models]
     return drawn | _lineage_charts(models, estimates)

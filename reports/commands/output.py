@@ -84,6 +84,11 @@ def output_format(args: argparse.Namespace) -> str:
     path: Path | None = args.output_path
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise InputError(f"--output_path {path}: give a file in a folder that exists.")
+    if args.format is None and path is not None and path.suffix not in (*SUFFIXES, "", ".txt", ".log"):
+        raise InputError(
+            f"--output_path {path}: no format has the ending {path.suffix}; give one of {', '.join(SUFFIXES)}, or .txt "
+            "for a table, or choose with --format."
+        )
     kind = str(args.format or (SUFFIXES.get(path.suffix, "table") if path else "table"))
     if getattr(args, "columns", None) and kind != "latex":
         raise InputError(f"--columns {args.columns}: only for LaTeX tables; give --format latex, or leave it out.")

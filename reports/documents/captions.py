@@ -100,11 +100,15 @@ def _items(comparison: Comparison) -> str:
 def factorial_caption(analysis: FactorialAnalysis) -> str:
     """Return what a table or a chart of effects shows."""
     items = [one.values.shape[1] for one in analysis.tasks]
-    plots = [arm.plots for arm in analysis.arms]
+    runs = [arm.runs for arm in analysis.arms]
+    if max(runs) == 1:
+        of, counts = "items only", "one training run per arm"
+    else:
+        plots = _range([arm.plots for arm in analysis.arms])
+        of, counts = "items and training runs", f"{_range(runs)} training runs per arm from {plots} pre-training runs"
     return _sentences(
-        "Effect with 95% interval and p by Student's t, with the error of items and training runs; p corrected within "
-        f"its family by Holm's method. n = {_range(items) if items else '0'} items per task; "
-        f"{_range([arm.runs for arm in analysis.arms])} training runs per arm from {_range(plots)} pre-training runs. "
+        f"Effect with 95% interval and p by Student's t, with the error of {of}; p corrected within its family by "
+        f"Holm's method. n = {_range(items) if items else '0'} items per task; {counts}. "
         f"Overall is the {_mean(analysis)} over domains. {UNADJUSTED}",
         troubles(_models(analysis)),
     )

@@ -59,7 +59,7 @@ def factorial_document(analysis: FactorialAnalysis, command: str) -> Document:
         command=command,
         tables=tuple(table for table in tables if table.rows),
         notes=tuple(notes),
-        caveats=analysis.caveats,
+        caveats=(*_single_runs(analysis), *analysis.caveats),
         agreements=analysis.agreements,
         n_headlines=len(primary),
     )
@@ -263,6 +263,21 @@ def _p(value: float) -> str:
     return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def _single_runs(analysis: FactorialAnalysis) -> list[str]:
+    """Return a caution per factor whose effect cannot be separated from single runs."""
+    rows = {row.spec.factor or row.spec.name: row for row in reversed(analysis.rows)}
+    return [
+        f"{name}: some arm has a single run, so its effect cannot be separated from that run. Its interval and p cover "
+        "items only."
+        for name in main_factors(analysis.study.factors)
+        if name in rows and rows[name].estimate.units == "none" and not _is_of_one_plot(analysis, name)
+    ]
+
+
+def _is_of_one_plot(analysis: FactorialAnalysis, name: str) -> bool:
+    return _varies_between_plots(analysis, name) and _one_plot_in_some_level(analysis, name)
+
+
 def _limits(analysis: FactorialAnalysis) -> list[str]:
     """Return what the design cannot show."""
     notes = []
@@ -271,18 +286,12 @@ def _limits(analysis: FactorialAnalysis) -> list[str]:
         row = rows.get(name)
         if row is None or row.estimate.units == "plots":
             continue
-        varies = _varies_between_plots(analysis, name)
-        if varies and _one_plot_in_some_level(analysis, name):
+        if _is_of_one_plot(analysis, name):
             notes.append(
                 f"{name}: one pre-training run per level, so the main effect cannot be separated from that run. Its "
                 f"interval and p cover {COVERS[row.estimate.units]}."
             )
-        elif row.estimate.units == "none":
-            notes.append(
-                f"{name}: some arm has a single run, so its effect cannot be separated from that run. Its interval "
-                "and p cover items only."
-            )
-        else:
+        elif row.estimate.units != "none":
             notes.append(f"{name}: interval and p hold for these pre-training runs; tuning runs are covered.")
     wild = sorted({row.task for row in analysis.rows if row.estimate.method == WILD})
     if wild:

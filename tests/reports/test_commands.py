@@ -412,3 +412,12 @@ def test_with_several_seeds_no_conclusion_contradicts_its_interval(command: Comm
             assert row["interval"][1] < -0.02
             inferior += 1
     assert inferior, "some losses are large enough to be found"
+
+
+def test_a_file_with_an_ending_of_no_format_is_refused(command: Command, runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "board.docx"
+    code, _, err = command("leaderboard", runs, "--output_path", file)
+    assert code == 2
+    assert "no format has the ending .docx; give one of .md, .csv, " in err
+    assert not file.exists()
+    assert command("leaderboard", runs, "--output_path", file, "--format", "md")[0] == 0

@@ -104,6 +104,11 @@ def test_a_single_run_per_arm_covers_items_only(command: Command, tmp_path: Path
     words = " ".join(command("compare", "--design", design)[1].split())
     assert "cannot be separated from that run" in words
     assert "tune: some arm has a single run, so its effect cannot be separated from that run." in words
+    document = json.loads(command("compare", "--design", design, "--format", "json")[1])
+    assert any("some arm has a single run" in caution for caution in document["not_comparable"])
+    latex = command("compare", "--design", design, "--format", "latex")[1]
+    assert "with the error of items only" in " ".join(latex.split())
+    assert "one training run per arm" in " ".join(latex.split())
 
 
 def test_an_unbalanced_design_is_analysed(command: Command, small: Path) -> None:

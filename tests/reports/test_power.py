@@ -232,6 +232,7 @@ def test_checkpoints_of_one_run_are_no_seeds(command: Command, tmp_path: Path) -
         ({}, [], "seeds: missing; give the pre-training runs of each level"),
         ({"seeds": 1}, [], "seeds: 1; give"),
         ({"seeds": 3}, [], "no tasks; give tasks with their items, or --items N"),
+        ({"seeds": 3, "tasks": ["logic"]}, [], "tasks is list ['logic']; give names with their items"),
         ({"seeds": 3, "tasks": {"a": {}}}, [], "tasks.a.items: missing; give the number of items"),
         ({"seeds": 3, "tasks": {"a": {"item": 5}}}, [], "'item' is unknown; give only items"),
         ({"seeds": 3, "tasks": {"a": {"items": 5, "clusters": 9}}}, [], "9 clusters of 5 items"),

@@ -466,6 +466,15 @@ def test_a_forced_leaderboard_says_so_above_its_table() -> None:
     assert not any("anyway" in note for note in board.notes)
 
 
+def test_a_leaderboard_on_few_common_items_says_so_first_and_names_the_short_run() -> None:
+    long = [model(name, {"t": np.arange(30) % 2}) for name in ("a", "b")]
+    assert rank([*long, model("c", {"t": np.arange(20) % 2})]).caveats == ()
+    assert rank([*long, model("c", {"t": np.ones(6)})]).caveats == (
+        "Ranked on 6 of 30 items, those that every model answered; c has the fewest. Leave it out to rank the others "
+        "on more.",
+    )
+
+
 def test_tokens_of_runs_are_compared_not_their_means() -> None:
     (low, high), (one, two) = _of_tokens([20_000, 60_000]), _of_tokens([40_000, 40_000])
     assert caveats_of({"text": [low, high], "code": [one, two]}) == (

@@ -321,3 +321,13 @@ def test_other_values_in_eight_equal_clusters_are_tested_with_student_t_too() ->
         assert test.low <= low + 1e-12
         assert test.high >= high - 1e-12
         assert (test.p <= 0.05) == (not test.low <= 0.0 <= test.high)
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_nothing_is_detectable_with_so_few_items_that_no_result_is_significant(binary: bool) -> None:
+    scale = 1.0 if binary else 0.7
+    four, five = (compare_paired(np.full(items, scale), np.zeros(items)) for items in (4, 5))
+    assert four.p > 0.05
+    assert math.isinf(four.minimum_detectable_effect)
+    if binary:
+        assert five.p < 0.05
