@@ -45,7 +45,7 @@ def naming_notes(models: Sequence[ModelRecords]) -> list[str]:
         if base and base in (model.recorded_name, _last_part(model.recorded_name))
     ]
     return [
-        f"{count} runs have the name {name}; the words in brackets say what differs between them."
+        f"{count} runs are named {name}; the brackets show how they differ."
         for name, count in Counter(marked).items()
         if count > 1
     ]

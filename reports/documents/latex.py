@@ -159,5 +159,5 @@ def _caption(table: Table, document: Document, chosen: Layout) -> str:
     bold = f"Bold: {BOLD[table.key]}." if table.key in BOLD and any(map(is_bold, table.rows)) else ""
     left_out = ", ".join(column.heading for column in chosen.left_out if column.key != "items" or not table.caption)
     return " ".join(
-        filter(None, (title, words, bold, f"No room for {left_out.removesuffix('.')}." if left_out else ""))
+        filter(None, (title, words, bold, f"Omitted for space: {left_out.removesuffix('.')}." if left_out else ""))
     )

@@ -27,7 +27,7 @@ def curves_table(panels: Sequence[CurvePanel]) -> Table | None:
         Column(key="tokens", heading="tokens", kind="count", meaning="Tokens since the root, as streamed."),
         Column(key="value", heading="value"),
         Column(key="band", heading="band", kind="interval", meaning="Ends of the band at this point."),
-        Column(key="band_is", heading="band is", kind="text", meaning="What the band is."),
+        Column(key="band_is", heading="band type", kind="text", meaning="Such as 95% interval, or range of the runs."),
     )
     rows = tuple(
         Row(
@@ -61,9 +61,9 @@ def ledger_table(models: Sequence[ModelRecords]) -> Table | None:
         Column(key="source", place="name", heading="source", kind="text"),
         Column(key="tokens", heading="tokens", kind="count", meaning="Tokens as streamed, repetitions included."),
         Column(key="share", heading="share", meaning="Share of the phase's tokens, as streamed."),
-        Column(key="target_share", heading="target", meaning="The share that the schedule has."),
+        Column(key="target_share", heading="target", meaning="Target share in the schedule."),
         Column(key="records", heading="records", kind="count", meaning="Records drawn in the whole stage."),
-        Column(key="repeats", heading="repeats", kind="count", meaning="How often the source started again."),
+        Column(key="repeats", heading="repeats", kind="count", meaning="Times the source was restarted."),
         Column(key="cut", heading="cut", kind="count", meaning="Records truncated to the maximum length."),
         Column(
             key="dropped",
@@ -71,10 +71,8 @@ def ledger_table(models: Sequence[ModelRecords]) -> Table | None:
             kind="count",
             meaning="Records left out because truncation left nothing to learn from.",
         ),
-        Column(key="skipped", heading="skipped", kind="count", meaning="Records that are wrong and were skipped."),
-        Column(
-            key="held_out", heading="held out", kind="count", meaning="Records left out because their loss is measured."
-        ),
+        Column(key="skipped", heading="skipped", kind="count", meaning="Invalid records that were skipped."),
+        Column(key="held_out", heading="held out", kind="count", meaning="Records held out to measure the loss."),
     )
     rows = tuple(
         Row(

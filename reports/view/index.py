@@ -115,7 +115,7 @@ class Item:
 
     @property
     def id(self) -> str:
-        """What names it in links, whatever else is in the records.
+        """Id of the item in links; does not depend on which other records are loaded.
 
         ``3b9e07aa51c2d4f6``, ``3b9e07aa51c2d4f6.1`` for a second copy, ``number-12`` without a digest.
         """

@@ -237,7 +237,7 @@ def test_a_column_without_room_is_named_in_the_caption() -> None:
     shown = [column.heading for column in wide if f"{{{column.heading}}}" in text]
     left_out = [column.heading for column in wide if column.heading not in shown]
     assert 0 < len(shown) < 9
-    assert f"No room for {', '.join(left_out)}." in text
+    assert f"Omitted for space: {', '.join(left_out)}." in text
 
 
 def long_table() -> Document:

@@ -80,7 +80,7 @@ def test_one_model_keeps_its_name(tmp_path: Path) -> None:
 
 def test_a_note_explains_the_brackets_in_every_report(tmp_path: Path, command: Command) -> None:
     places = [write(tmp_path / "a"), write(tmp_path / "b", time=LATER, shots=5)]
-    note = "2 runs have the name m; the words in brackets say what differs between them."
+    note = "2 runs are named m; the brackets show how they differ."
     for words in (["compare", *places], ["leaderboard", tmp_path, "--all"]):
         code, out, err = command(*words, "--force")
         assert code == 0, err

@@ -114,12 +114,10 @@ def test_an_address_of_another_page_says_what_is_missing(opened: Callable[..., C
     assert one(browser, "#against").get_attribute("value") == "arm:first"
     assert changes(browser) == usual
     assert one(browser, "#pair").text == (
-        "The address names gone, which this page cannot compare with; differences are from first."
+        "This link compares with gone, which cannot be chosen on this page; differences are from first."
     )
     browser = opened("#items?task=apart&arm=lost&item=apart%2Fnone%2Fsecond")
-    assert one(browser, "#item").text == (
-        "The address names lost and apart/none/second, which this page does not have."
-    )
+    assert one(browser, "#item").text == ("This link names lost and apart/none/second, which is not on this page.")
     values = [one(browser, f"#item-{name}").get_attribute("value") for name in ("task", "arm")]
     assert values == ["apart", ""]
     assert items(browser), "those of the task"

@@ -215,7 +215,7 @@
     if (!known) against.value = usual;
     state.against = known ? value : "";
     paint();
-    $("#pair").textContent = known ? instruction : `The address names ${value.replace(/^arm:/, "")}, which this page cannot compare with; differences are from ${usual.slice(4)}.`;
+    $("#pair").textContent = known ? instruction : `This link compares with ${value.replace(/^arm:/, "")}, which cannot be chosen on this page; differences are from ${usual.slice(4)}.`;
   };
   if (against) {
     against.addEventListener("change", () => { paint(); remember("matrix", { against: against.value === usual ? "" : against.value }); });
@@ -334,7 +334,7 @@
       });
       const item = values.get("item"), at = refresh().findIndex((one) => isItem(one, item));
       if (item && at < 0) unknown.push(item);
-      empty(unknown.length ? `The address names ${unknown.join(" and ")}, which this page does not have.` : "Select an item.");
+      empty(unknown.length ? `This link names ${unknown.join(" and ")}, which is not on this page.` : "Select an item.");
       if (at < 0) save(); else $$("button", list)[at].click();
     };
     refresh();
