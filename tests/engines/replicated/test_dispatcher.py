@@ -124,18 +124,20 @@ def test_random_deaths_lose_and_repeat_no_request(seed: int) -> None:
     assert len([answer for _, answer in pairs if isinstance(answer, Failure)]) < 20
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_model_computes_whole_chunks_again_and_gives_each_answer_once(seed: int) -> None:
+def test_a_model_computes_whole_chunks_again_and_gives_each_answer_once() -> None:
     requests = [Request(kind="generate_until", context=f"{n} {'word ' * 90}", generation="{}") for n in range(200)]
-    team = FragileTeam(3, seed, share=0.1)
-    pairs = _answers(team, requests, replace(RECIPE, digests=("sha256:0", None)))
-    assert sorted(index for index, _ in pairs) == list(range(len(requests)))
-    right = [answer == Answer(text=requests[index].context) for index, answer in pairs if isinstance(answer, Answer)]
-    assert all(right)
-    assert len(right) > 180
     chunks = {frozenset(requests[index].context for index in chunk.indices) for chunk in cut(requests, 3)}
-    assert {sent for sent in team.sent if len(sent) > 1} <= chunks
-    assert max(team.answered.values()) > 1, "something was computed again"
+    most = 0
+    for seed in range(10):
+        team = FragileTeam(3, seed, share=0.1)
+        pairs = _answers(team, requests, replace(RECIPE, digests=("sha256:0", None)))
+        assert sorted(index for index, _ in pairs) == list(range(len(requests)))
+        answered = [(index, answer) for index, answer in pairs if isinstance(answer, Answer)]
+        assert all(answer == Answer(text=requests[index].context) for index, answer in answered)
+        assert len(answered) > 180
+        assert {sent for sent in team.sent if len(sent) > 1} <= chunks
+        most = max(most, *team.answered.values())
+    assert most > 1, "a replica died after a part of a chunk, and all of it was computed again"
 
 
 def test_replicas_that_always_die_end_the_run() -> None:
