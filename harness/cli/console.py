@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 REFRESH_SECONDS = 0.1  # rich redraws the bar at this interval too
 INTERVAL_METHODS = (
-    "95% intervals: Wilson for proportions, bootstrap-t for other means; by cluster if the task defines clusters."
+    "95% intervals: Wilson for proportions, bootstrap-t for other means (skewness-corrected t below ten items or "
+    "clusters); by cluster if the task defines clusters."
 )
 # Counts of a task's record that are mentioned when they are not 0.
 _COUNTS = {
