@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.records import ItemTable, ModelRecords, TaskRun
+from harness.reports.analysis.comparison import compare
+from harness.reports.analysis.differences import Arm, Comparison
 
 Floats = npt.NDArray[np.float64]
 
@@ -94,3 +96,8 @@ def answers(rng: np.random.Generator, logits: npt.ArrayLike) -> Floats:
     """Right or wrong answers with these log-odds."""
     array = np.asarray(logits, dtype=np.float64)
     return np.asarray(rng.random(array.shape) < 1.0 / (1.0 + np.exp(-array)), dtype=np.float64)
+
+
+def versus(first: Sequence[ModelRecords], second: Sequence[ModelRecords], **options: Any) -> Comparison:
+    """Compare two arms, A and B."""
+    return compare([Arm(name="A", models=tuple(first)), Arm(name="B", models=tuple(second))], **options)

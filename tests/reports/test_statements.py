@@ -1,23 +1,15 @@
-"""The statements that people read first hold: overall, families of tests, pre-training runs, variants, caveats."""
+"""The statements that people read first hold: overall, families of tests, pre-training runs, variants."""
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from harness.evaluation.summary import ItemValues, aggregates
 from harness.records import ModelRecords
-from harness.records.run_folder import TaskRecord
-from harness.reports.analysis.comparability import caveats_of
-from harness.reports.analysis.comparison import compare
-from harness.reports.analysis.differences import Arm, Comparison, DomainDifference
+from harness.reports.analysis.differences import Comparison, DomainDifference
 from harness.reports.analysis.domains import board_estimates
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import rank
@@ -26,25 +18,16 @@ from harness.reports.commands.terminal import plain
 from harness.reports.documents import tables
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.latex import latex
-from harness.reports.documents.latex_text import escaped
 from harness.reports.documents.leaderboard import leaderboard_document
-from harness.reports.page.html import render
-from harness.reports.page.report import comparison_report
 from harness.stats import (
     TaskScores,
     compare_over_tasks,
     compare_paired,
     estimate_mean,
-    interval,
     minimum_detectable_effect,
     rank_models,
 )
-from harness.stats.item_sets import ItemLabels
-from tests.reports.models_for_tests import Floats, answers, link, model, tuned
-
-
-def versus(first: Sequence[ModelRecords], second: Sequence[ModelRecords], **options: Any) -> Comparison:
-    return compare([Arm(name="A", models=tuple(first)), Arm(name="B", models=tuple(second))], **options)
+from tests.reports.models_for_tests import Floats, answers, link, model, tuned, versus
 
 
 def row(comparison: Comparison, domain: str = "overall", arm: str = "B") -> DomainDifference:
@@ -345,206 +328,6 @@ def test_general_tasks_have_their_own_row_and_p() -> None:
     assert general.p_corrected == pytest.approx(min(1.0, 2 * (general.p or 0.0)))
 
 
-def not_comparable(**fields: Any) -> Comparison:
-    """Two arms with unequal tokens, engines, dtypes and cut inputs."""
-    ones = {"t": np.ones(30)}
-    one, other = fields | {"engine": "hf", "dtype": "float32"}, fields | {"engine": "vllm", "dtype": "bfloat16"}
-    first = model("a", ones, lineage=tuned("a", "p", tokens=59_000), max_length="512", **one)
-    second = model("b", ones, lineage=tuned("b", "p", tokens=29_000), truncated=3, **other)
-    return versus([first], [second])
-
-
-CAVEATS = ("A 60k tokens, B 30k tokens", "truncated to fit the model: B 3", "hf: A; vllm: B", "float32: A")
-FORMATS = {
-    "md": (tables.markdown, "| task |"),
-    "json": (tables.json, '"tables": {'),
-    "latex": (latex, r"\begin{table}"),
-    "table": (plain, "domain  task  metric"),
-}
-
-
-@pytest.mark.parametrize("kind", FORMATS)
-def test_what_is_not_comparable_stands_above_the_table(kind: str) -> None:
-    write, table = FORMATS[kind]
-    text = write(comparison_document(not_comparable(), "harness compare"))
-    for part in CAVEATS:
-        assert -1 < text.find(part) < text.index(table), part
-
-
-def test_what_is_not_comparable_stands_above_the_tables_of_the_page(tmp_path: Path) -> None:
-    (tmp_path / "samples.jsonl").touch()  # no answer differs, so the page shows no item
-    comparison = not_comparable(samples=tmp_path / "samples.jsonl")
-    page = render(comparison_report(comparison, comparison_document(comparison, "harness compare")))
-    for part in CAVEATS:
-        assert -1 < page.find(part) < page.index("<table"), part
-
-
-def test_what_is_not_comparable_is_the_first_cell_of_each_csv_row() -> None:
-    header, *rows = csv.reader(tables.csv(comparison_document(not_comparable(), "harness compare")).splitlines())
-    assert header[0] == "not_comparable"
-    assert rows
-    for cells in rows:
-        assert all(part in cells[0] for part in CAVEATS)
-
-
-def test_equal_training_and_settings_have_no_caveat() -> None:
-    ones: Mapping[str, Floats] = {"t": np.ones(30)}
-    sides = [[model(name, ones, lineage=tuned(name, "p"))] for name in "ab"]
-    assert versus(*sides).caveats == ()
-    assert "Caution" not in tables.markdown(comparison_document(versus(*sides), ""))
-
-
-TOKENS = {
-    "equal": ([400_128, 400_128], "Each run was trained on 401,128 tokens."),
-    "within a sequence": (
-        [400_128, 399_900],
-        "Each run was trained on 400,900 to 401,128 tokens; the runs agree within one sequence in each stage.",
-    ),
-    "within 1%": ([400_128, 398_000], "Each run was trained on 399,000 to 401,128 tokens; the runs agree within 1%."),
-}
-
-
-@pytest.mark.parametrize("case", TOKENS)
-@pytest.mark.parametrize("kind", FORMATS)
-def test_how_closely_training_tokens_agree_stands_above_the_tables(case: str, kind: str) -> None:
-    counts, sentence = TOKENS[case]
-    document = comparison_document(versus(*([one] for one in _of_tokens(counts))), "")
-    write, table = FORMATS[kind]
-    text = write(document).replace(r"\%", "%")
-    assert -1 < text.find(sentence) < text.index(table)
-
-
-@pytest.mark.parametrize("counts", [[400_000, 300_000], [400_000, None]])
-def test_unequal_or_unknown_tokens_are_not_said_to_agree(counts: list[int | None]) -> None:
-    comparison = versus(*([one] for one in _of_tokens(counts)))
-    assert comparison.agreements == ()
-    assert len(comparison.caveats) == 1
-
-
-def test_an_arm_of_unknown_tokens_is_named_and_hides_no_difference_of_the_others() -> None:
-    a, b = _of_tokens([60_000, 30_000])
-    unknown = model("hub", {"t": np.ones(30)})
-    assert caveats_of({"text": [a], "code": [b], "hub": [unknown]}) == (
-        "Not trained on equally many tokens: text 61k tokens, code 31k tokens. "
-        "A difference may come from the tokens alone.",
-        "Training tokens are not recorded: hub (1 of 1 runs). They may differ from the others.",
-    )
-    assert caveats_of({"text": [unknown], "hub": [unknown]}) == ()
-
-
-def test_a_run_of_unknown_tokens_does_not_make_runs_that_agree_unequal() -> None:
-    """12,000 and 12,200 tokens agree within one sequence; of the third run nothing is known."""
-    a, b = _of_tokens([11_000, 11_200])
-    unknown = model("hub", {"t": np.ones(30)})
-    arms = [Arm(name=name, models=(one,)) for name, one in zip("ABC", (a, b, unknown), strict=True)]
-    comparison = compare(arms)
-    assert comparison.agreements == ()
-    assert comparison.caveats == (
-        "Training tokens are not recorded: C (1 of 1 runs). They may differ from the others.",
-    )
-
-
-@pytest.mark.parametrize("kind", FORMATS)
-def test_what_was_forced_stands_above_the_tables_once(kind: str) -> None:
-    columns = {"t": np.ones(30), "u": np.zeros(30)}
-    sides = [[model(name, columns, num_fewshot=shots)] for name, shots in (("a", 0), ("b", 5))]
-    document = comparison_document(versus(*sides, force=True), "")
-    sentence = "t, u: number of few-shot examples differs (0: a; 5: b); compared anyway (--force)."
-    write, table = FORMATS[kind]
-    text = write(document)
-    assert document.caveats == (sentence,)
-    shown = escaped(sentence) if kind == "latex" else sentence
-    assert -1 < text.find(shown) < text.index(table)
-    assert not any("anyway" in note for note in document.notes)
-
-
-def test_a_forced_leaderboard_says_so_above_its_table() -> None:
-    board = rank(
-        [model(name, {"t": np.ones(30)}, num_fewshot=shots) for name, shots in (("a", 0), ("b", 5))], force=True
-    )
-    assert board.caveats == ("t: number of few-shot examples differs (0: a; 5: b); ranked anyway (--force).",)
-    assert not any("anyway" in note for note in board.notes)
-
-
-def test_a_leaderboard_on_few_common_items_says_so_first_and_names_the_short_run() -> None:
-    long = [model(name, {"t": np.tile([0.0, 1.0], 15)}) for name in ("a", "b")]
-    assert rank([*long, model("c", {"t": np.tile([0.0, 1.0], 10)})]).caveats == ()
-    assert rank([*long, model("c", {"t": np.ones(6)})]).caveats == (
-        "Ranked on 6 of 30 items, those that every model answered; c has the fewest. Leave it out to rank the others "
-        "on more.",
-    )
-
-
-def test_tokens_of_runs_are_compared_not_their_means() -> None:
-    (low, high), (one, two) = _of_tokens([20_000, 60_000]), _of_tokens([40_000, 40_000])
-    assert caveats_of({"text": [low, high], "code": [one, two]}) == (
-        "Not trained on equally many tokens: text 21k to 61k tokens, code 41k tokens. "
-        "A difference may come from the tokens alone.",
-    )
-
-
-def test_short_runs_that_agree_within_one_sequence_are_comparable() -> None:
-    """200 tokens are 2% of so short a run, and less than one sequence."""
-    comparison = versus(*([one] for one in _of_tokens([11_000, 11_200])))
-    assert comparison.caveats == ()
-    assert comparison.agreements == (
-        "Each run was trained on 12,000 to 12,200 tokens; the runs agree within one sequence in each stage.",
-    )
-
-
-def _stage(tokens: int, parents: Sequence[str] = ("p0", "p1")) -> tuple[list[ModelRecords], list[ModelRecords]]:
-    """Two parents of 1,000 tokens, and a model trained further from each of `parents`."""
-    before = [model(name, {"t": np.ones(30)}, lineage=[link(name)]) for name in ("p0", "p1")]
-    after = [
-        model(f"m{number}", {"t": np.ones(30)}, lineage=tuned(f"m{number}", parent, tokens=tokens))
-        for number, parent in enumerate(parents)
-    ]
-    return before, after
-
-
-def test_a_stage_has_more_tokens_than_its_parents_and_the_document_says_how_many() -> None:
-    comparison = versus(*_stage(tokens=50_000))
-    assert comparison.caveats == ()
-    assert comparison.agreements == (
-        "One side continues the other with 50k tokens more; the sides' tokens differ by that training only.",
-    )
-
-
-def test_parents_and_models_trained_from_them_in_one_arm_are_a_caveat() -> None:
-    (parent, other), (trained, of_other) = _stage(tokens=50_000)
-    comparison = versus([parent, of_other], [other, trained])
-    assert comparison.agreements == ()
-    assert comparison.caveats[0].startswith("Not trained on equally many tokens: A 1k to 51k tokens, B 1k to 51k")
-    arms = [Arm(name=name, models=(one,)) for name, one in zip("ABC", (parent, other, trained), strict=True)]
-    assert "One side continues the other" in compare(arms[::2]).agreements[0]
-    assert compare(arms).agreements == ()  # B has no descendant
-
-
-def test_arms_of_parents_only_and_of_models_trained_from_them_only_are_two_sides() -> None:
-    (parent, other), (trained, of_other) = _stage(tokens=50_000)
-    models = (parent, other, trained, of_other)
-    comparison = compare([Arm(name=name, models=(one,)) for name, one in zip("ABCD", models, strict=True)])
-    assert comparison.caveats == ()
-    assert comparison.agreements[0].startswith("One side continues the other with 50k tokens more;")
-
-
-@pytest.mark.parametrize("parents", [("p0", "elsewhere"), ("elsewhere", "elsewhere")])
-def test_more_tokens_than_other_parents_are_a_caveat(parents: Sequence[str]) -> None:
-    comparison = versus(*_stage(tokens=50_000, parents=parents))
-    assert comparison.agreements == ()
-    assert comparison.caveats[0].startswith("Not trained on equally many tokens")
-
-
-def _of_tokens(counts: Sequence[int | None]) -> list[ModelRecords]:
-    """Models tuned on these numbers of tokens, in sequences of 256, from parents of 1,000 tokens."""
-    models = []
-    for name, tokens in zip("ab", counts, strict=True):
-        links = tuned(name, f"p{name}")
-        links[0]["manifest"] |= {"tokens": tokens, "arguments": {"max_length": 256}}
-        models.append(model(name, {"t": np.ones(30)}, lineage=links))
-    return models
-
-
 @pytest.mark.parametrize("changed", [0, 3])
 def test_overall_of_single_runs_has_a_standard_error_even_if_all_tasks_are_tied(changed: int) -> None:
     """The error of tied tasks is half the width of their interval over 1.96; otherwise it is that of the mean."""
@@ -621,114 +404,3 @@ def test_small_designs_are_named() -> None:
     assert note.endswith("only large differences show: few (8 clusters), tiny (22 items).")
     two = versus(*arms_of_runs(rng, 2, 0.1, 1, 80))
     assert any("With 2 runs per arm, intervals are conservative" in one for one in two.notes)
-
-
-def in_eval(one: ModelRecords, task: str) -> tuple[TaskRecord, ItemValues]:
-    """What `harness eval` keeps of this task of a model."""
-    run = one.tasks[task]
-    scored = np.isfinite(run.headline_values)
-    clusters = None if run.items.cluster is None else run.items.cluster[scored].tolist()
-    labels = ItemLabels(
-        docs=run.items.doc_hash[scored].tolist(),
-        positions=np.flatnonzero(scored).tolist(),
-        rows=scored.size,
-        clusters=clusters,
-    )
-    kept = run.headline_values[scored]
-    counts = dict.fromkeys(("items", "items_scored", "asked", "answered", "failed", "cut", "empty"), 0)
-    record = TaskRecord(
-        domain=run.domain, chance=run.chance, metric=run.metric, value=float(kept.mean()), interval=None,
-        stderr=estimate_mean(kept, clusters).standard_error, interval_method="", items_from=run.items_from,
-        failures={}, **counts,
-    )  # fmt: skip
-    return record, ItemValues(values=kept.tolist(), labels=labels)
-
-
-@pytest.mark.parametrize("case", ["same documents", "clusters", "a failed item", "other documents", "another number"])
-def test_eval_and_leaderboard_print_one_overall_value_with_one_error(case: str) -> None:
-    """Letters and cloze of the same items, another task of the domain and one of another domain."""
-    rng = np.random.default_rng(11)
-    difficulty = rng.normal(0.0, 1.5, 60)
-    letter, cloze = (answers(rng, difficulty + rng.normal(0.0, 0.5, 60)) for _ in range(2))
-    if case == "a failed item":
-        letter[7] = math.nan
-    if case == "another number":
-        cloze = cloze[:40]
-    columns = {"science/x": letter, "science/x_cloze@x": cloze, "science/y": answers(rng, np.zeros(50)),
-               "legal/z": answers(rng, np.ones(40))}  # fmt: skip
-    labels = {"science/x": [str(k // 3) for k in range(60)]} if case == "clusters" else None
-    one = model("a", columns, clusters=labels)
-    if case in ("other documents", "another number"):
-        table = one.tasks["x_cloze"].items
-        other = replace(table, doc_hash=np.array([b"zh" + doc for doc in table.doc_hash.tolist()], dtype="S64"))
-        one.tasks["x_cloze"] = replace(one.tasks["x_cloze"], items=other)  # type: ignore[index]
-    kept = {task: in_eval(one, task) for task in one.tasks}
-    printed = aggregates({t: record for t, (record, _) in kept.items()}, {t: items for t, (_, items) in kept.items()})
-    standing = rank([one, replace(one, name="b", identity=("b",))]).standings[0]
-    assert printed["reasoning"]["centred"] == pytest.approx(standing.overall, rel=1e-12)
-    assert printed["reasoning"]["centred_error"] == pytest.approx(standing.standard_error, rel=1e-12)
-
-
-def test_eval_and_leaderboard_print_no_error_of_0_and_the_same_intervals() -> None:
-    """All 20 items of one task are right, and all 30 of another wrong; the third has both."""
-    rng = np.random.default_rng(13)
-    columns = {"science/x": np.ones(20), "science/y": answers(rng, np.zeros(50)), "legal/z": np.zeros(30)}
-    one = model("a", columns, chance=0.25)
-    kept = {task: in_eval(one, task) for task in one.tasks}
-    records = {}
-    for task, (record, _) in kept.items():
-        ends = interval(columns[f"{record.domain}/{task}"])
-        records[task] = record.model_copy(update={"interval": (ends.low, ends.high)})
-    total = aggregates(records, {t: items for t, (_, items) in kept.items()})["reasoning"]
-    board = rank([one, replace(one, name="b", identity=("b",))])
-    estimates = board_estimates(board, IntervalCache())
-    expected = estimates.overall["a"]
-    assert total["centred_interval"] == pytest.approx((expected.low, expected.high), rel=1e-12)
-    for domain in total["domains"]:
-        own = next(d.estimates["a"] for d in estimates.domains if d.domain == domain["domain"])
-        assert domain["mean_interval"] == pytest.approx((own.low, own.high), rel=1e-12)
-    wilson = {name: (ends[1] - ends[0]) / 2 / 1.959964 for name, ends in {
-        "x": records["x"].interval or (0, 0), "z": records["z"].interval or (0, 0)}.items()}  # fmt: skip
-    error = estimate_mean(columns["science/y"]).standard_error
-    science, legal = (domain["mean_error"] for domain in total["domains"])
-    assert legal == pytest.approx(wilson["z"], rel=1e-6)
-    assert science == pytest.approx(math.hypot(wilson["x"], error) / 2, rel=1e-6)
-    assert total["centred_error"] == pytest.approx(math.hypot(science, legal) / 2 / 0.75, rel=1e-6)
-    assert board.standings[0].standard_error == pytest.approx(total["centred_error"], rel=1e-12)
-
-
-def test_the_error_of_a_domain_is_that_of_the_weighted_mean_of_its_tasks() -> None:
-    """By hand: two tasks of logic and one of legal, chance 0.25, in five clusters, whose t-quantile is 2.78."""
-    rng = np.random.default_rng(1)
-    names = ("logic/x", "logic/y", "legal/z")
-    labels = {name: [str(item // 24) for item in range(120)] for name in names}
-    sides = [
-        model(side, {name: answers(rng, np.full(120, gain)) for name in names}, clusters=labels, chance=0.25)
-        for side, gain in (("a", 0.0), ("b", 0.5))
-    ]
-    comparison = versus([sides[0]], [sides[1]])
-    variances = {}
-    for one in comparison.differences:
-        gains = sides[1].tasks[one.task].headline_values - sides[0].tasks[one.task].headline_values
-        sums = gains.reshape(5, 24).sum(axis=1)
-        variances[one.task] = ((sums - sums.mean()) ** 2).sum() * 5 / 4 / 120**2
-        assert one.standard_error == pytest.approx(math.sqrt(variances[one.task]), rel=1e-9)
-    rows = {part.domain: part.standard_error for part in comparison.overall["B"]}
-    x, y, z = (variances[name] for name in "xyz")
-    assert rows["logic"] == pytest.approx(math.sqrt(x + y) / 2 / 0.75, rel=1e-9)
-    assert rows["legal"] == pytest.approx(math.sqrt(z) / 0.75, rel=1e-9)
-    assert rows["overall"] == pytest.approx(math.sqrt((x + y) / 4 + z) / 2 / 0.75, rel=1e-9)
-    assert "divided by 1 - chance" in comparison_document(comparison, "").notes[-1]
-
-
-def test_the_error_that_eval_prints_is_that_of_the_mean_of_the_variants() -> None:
-    rng = np.random.default_rng(12)
-    difficulty = rng.normal(0.0, 1.5, 80)
-    first, second = (answers(rng, difficulty + rng.normal(0.0, 0.5, 80)) for _ in range(2))
-    one = model("a", {"science/x": first, "science/x_zh@x": second})
-    kept = {task: in_eval(one, task) for task in one.tasks}
-    printed = aggregates({t: record for t, (record, _) in kept.items()}, {t: items for t, (_, items) in kept.items()})
-    expected = estimate_mean((first + second) / 2).standard_error
-    assert printed["reasoning"]["mean_error"] == pytest.approx(expected, rel=1e-12)
-    separate = (estimate_mean(first).standard_error + estimate_mean(second).standard_error) / 2
-    assert expected < 0.95 * separate, "which is the error if the variants were fully correlated"
