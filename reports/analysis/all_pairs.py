@@ -101,7 +101,7 @@ def differences_matrix(comparison: Comparison) -> Matrix:
 
 
 def values_matrix(models: Sequence[ModelRecords], intervals: IntervalCache) -> Matrix:
-    """Return the recorded values without differences: a row per model, and every task that some model was asked."""
+    """Return the recorded values without differences: a row per model, a column per task that some model has scored."""
     runs = [(model.name, run) for model in models for run in model.tasks.values()]
     columns = {
         run.task: MatrixColumn(
@@ -224,7 +224,7 @@ def _troubles(comparison: Comparison) -> dict[Key, MatrixCell]:
     for arm in comparison.arms:
         for part, tasks in parts.items():
             runs = [run for model in arm.models for task, run in model.tasks.items() if task in tasks]
-            failed, cut = sum(run.failed for run in runs), sum(run.truncated for run in runs)
+            failed, cut = failed_and_cut(runs)
             cells[arm.name, part] = MatrixCell(value=math.nan, low=math.nan, high=math.nan, failed=failed, cut=cut)
     return cells
 
@@ -242,7 +242,7 @@ def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: 
         one = estimates.overall.get(arm.name) if estimates is not None else _overall(arm, comparison, intervals)
         if one is not None:
             runs = [run for task, run in arm.models[0].tasks.items() if task in counted]
-            failed, cut = sum(run.failed for run in runs), sum(run.truncated for run in runs)
+            failed, cut = failed_and_cut(runs)
             cells[arm.name, OVERALL] = MatrixCell(value=one.value, low=one.low, high=one.high, failed=failed, cut=cut)
     return cells
 
@@ -286,7 +286,9 @@ def _of_runs(arm: Arm, *, any_scale: bool) -> dict[str, MatrixCell]:
     }
     counted = overall_tasks(tasks, any_scale=any_scale)
     if tables := overall_tables(tasks, any_scale=any_scale):
-        cells[OVERALL] = mean_cell(tables, grouped, ("",), counts_of(arm.models, counted)).within(overall_limits(tasks))
+        cells[OVERALL] = mean_cell(tables, grouped, ("",), counts_of(arm.models, counted)).within(
+            overall_limits(counted)
+        )
     return cells
 
 
@@ -298,7 +300,11 @@ def mean_cell(tables: Sequence[ItemTable], runs: Runs, cell: tuple[str, ...], co
 
 def counts_of(models: Sequence[ModelRecords], tasks: Sequence[TaskValues]) -> tuple[int, int]:
     """Return the failed and the truncated requests of models on some tasks."""
-    runs = [model.tasks[one.task] for model in models for one in tasks]
+    return failed_and_cut([model.tasks[one.task] for model in models for one in tasks])
+
+
+def failed_and_cut(runs: Sequence[TaskRun]) -> tuple[int, int]:
+    """Return the failed and the truncated requests of runs."""
     return sum(run.failed for run in runs), sum(run.truncated for run in runs)
 
 

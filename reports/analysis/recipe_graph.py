@@ -69,7 +69,7 @@ def _stages(model: ModelRecords) -> tuple[Stage, ...]:
 
 def _joined(members: Sequence[RecipeArm]) -> RecipeArm:
     parents = [parent for one in members for parent in one.parents]
-    return RecipeArm(name=_SEED.sub("", members[0].name), models=[one.models[0] for one in members], parents=parents)
+    return RecipeArm(name=without_seed(members[0].name), models=[one.models[0] for one in members], parents=parents)
 
 
 def recipe_nodes(arms: Sequence[RecipeArm]) -> tuple[LineageNode, ...]:
@@ -107,7 +107,7 @@ def _key(node: LineageNode, arm_of: Mapping[str, str]) -> str:
     arms = {arm_of[model] for model in node.models if model in arm_of}
     if len(arms) == 1:
         return arms.pop()
-    recipe = _SEED.sub("", node.name) or node.name
+    recipe = without_seed(node.name)
     return f"{recipe} (stage)" if recipe in arm_of.values() else recipe
 
 
@@ -131,7 +131,7 @@ def _merged(key: str, members: Sequence[LineageNode], keys: Mapping[str, str]) -
 def _without_lineage(arm: RecipeArm) -> dict[str, LineageNode]:
     parents: dict[str, int] = {}
     for name in dict.fromkeys(arm.parents):
-        recipe = _SEED.sub("", name) or name
+        recipe = without_seed(name)
         parents[recipe] = parents.get(recipe, 0) + 1
     above = {name: _plain(name, (), runs, ()) for name, runs in parents.items()}
     names = tuple(model.name for model in arm.models)

@@ -29,6 +29,7 @@ from harness.reports.analysis.training_curves import (
     CurveLine,
     CurvePanel,
     CurvePoint,
+    held_out_losses,
     mean_point,
 )
 from harness.stats.factorial import Runs
@@ -148,17 +149,9 @@ def _held_out(analysis: FactorialAnalysis, nodes: Nodes) -> CurvePanel | None:
     lines = []
     for colour, arm in enumerate(analysis.arms):
         last = [run.checkpoints[-1].name for run in analysis.study.runs if run.cell == arm.cell]
-        curves = [_loss(nodes[name]) for name in last if name in nodes]
+        curves = [held_out_losses(nodes[name]) for name in last if name in nodes]
         if len(curves) < len(last) or not all(curves):
             continue
         points = tuple(mean_point(arm.name, measured) for measured in zip(*curves, strict=False))
         lines.append(CurveLine(name=arm.name, points=points, colour=colour))
     return CurvePanel(title=LOSS_TITLE, chance=None, lines=tuple(lines), band=RANGE) if lines else None
-
-
-def _loss(node: LineageNode) -> list[tuple[int, float]]:
-    """Return tokens since the root and loss of each measurement; none if the tokens are unknown."""
-    if node.total_tokens is None:
-        return []
-    before = node.total_tokens - (node.tokens or 0)
-    return [(before + point.tokens, point.loss) for point in node.held_out]

@@ -125,10 +125,11 @@ def _cells(values: _Values, names: Mapping[Cell, str]) -> dict[Key, MatrixCell]:
     counted[OVERALL] = overall_tasks(values.tasks, any_scale=values.any_scale)
     grouped = values.grouped
     for column, tables in values.tables.items():
+        tasks = counted[column]
+        limits = overall_limits(tasks) if column == OVERALL else tasks[0].limits
         for cell, name in names.items():
             models = [model for run in values.runs if run.cell == cell for model in run.checkpoints]
-            limits = overall_limits(values.tasks) if column == OVERALL else counted[column][0].limits
-            cells[name, column] = mean_cell(tables, grouped, cell, counts_of(models, counted[column])).within(limits)
+            cells[name, column] = mean_cell(tables, grouped, cell, counts_of(models, tasks)).within(limits)
     return cells
 
 

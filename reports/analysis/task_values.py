@@ -117,7 +117,7 @@ def collect(runs: Sequence[TrainingRun], notes: list[str], *, force: bool) -> li
         paired = _paired(task, by_name, notes, force=force)
         if paired is not None:
             values = _means(paired.values, [len(run.checkpoints) for run in runs])
-            warnings = tuple(mismatches(by_name, paired))
+            warnings = tuple(mismatches(by_name, paired)) if force else ()  # without it, `_paired` has refused them
             collected.append(replace(_task_values(by_name[models[0].name], paired, values), warnings=warnings))
     if not collected:
         listed = ", ".join(common) or "none in common"

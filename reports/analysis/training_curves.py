@@ -150,8 +150,7 @@ def _panel(
     if all(len(group) == 1 for group in groups):
         return CurvePanel(title=title, chance=chance, lines=lines)
     # A range beside intervals would look like one; so a single run has neither.
-    alone = {line.name for line, group in zip(lines, groups, strict=True) if len(group) == 1}
-    lines = tuple(_without_band(line) if line.name in alone else line for line in lines)
+    lines = tuple(line if len(group) > 1 else _without_band(line) for line, group in zip(lines, groups, strict=True))
     return CurvePanel(title=title, chance=chance, lines=lines, band=RANGE)
 
 
@@ -201,13 +200,14 @@ def _held_out(nodes: Sequence[LineageNode], colours: Mapping[str, int]) -> Curve
     for group in groups:
         stages = [node for (node,) in group]
         name = stages[0].name if len(stages) == 1 else without_seed(stages[0].name)
-        points = tuple(mean_point(name, own) for own in zip(*map(_losses, stages), strict=False))
+        points = tuple(mean_point(name, own) for own in zip(*map(held_out_losses, stages), strict=False))
         lines.append(CurveLine(name=name, points=points, colour=colours.get(stages[0].digest, 0)))
-    band = RANGE if any(len(group) > 1 for group in groups) else "95% interval"
-    return CurvePanel(title=LOSS_TITLE, chance=None, lines=tuple(lines), band=band) if lines else None
+    return CurvePanel(title=LOSS_TITLE, chance=None, lines=tuple(lines), band=RANGE) if lines else None
 
 
-def _losses(node: LineageNode) -> list[tuple[int, float]]:
-    """Return tokens since the root and loss of each measurement."""
-    before = (node.total_tokens or 0) - (node.tokens or 0)
+def held_out_losses(node: LineageNode) -> list[tuple[int, float]]:
+    """Return tokens since the root and held-out loss of each measurement; none if the tokens are unknown."""
+    if node.total_tokens is None:
+        return []
+    before = node.total_tokens - (node.tokens or 0)
     return [(before + point.tokens, point.loss) for point in node.held_out]

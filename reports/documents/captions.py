@@ -12,7 +12,7 @@ from harness.reports.analysis.training_curves import LOSS_TITLE, MOST_BANDS, RAN
 from harness.stats import AGGREGATE
 from harness.wording import counted
 
-NAMES = {"holm": "Holm's", "bh": "Benjamini and Hochberg's"}
+METHODS = {"holm": "Holm's", "bh": "Benjamini and Hochberg's"}
 CORRECTIONS = {"holm": "Holm's method, overall first and then its tasks", "bh": "Benjamini and Hochberg's method"}
 UNADJUSTED = "Intervals are not adjusted for multiple tests."
 MOST_NAMED = 4  # models in a sentence
@@ -57,7 +57,7 @@ def slopes_caption(comparison: Comparison) -> str:
     return (
         f"Change of the value per unit of the dose, over {_range(runs)} training runs, with 95% interval by Student's "
         f"t; p permutes the doses among the runs, corrected for {counted(len(runs), 'test')} by "
-        f"{NAMES[comparison.correction]} method. n = {_range([one.items for one in comparison.slopes])} items per "
+        f"{METHODS[comparison.correction]} method. n = {_range([one.items for one in comparison.slopes])} items per "
         f"task. {UNADJUSTED}"
     )
 

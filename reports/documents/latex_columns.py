@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from harness.reports.analysis.differences import ALPHA
 from harness.reports.documents.latex_text import breakable, escaped, lines, pieces, width
 from harness.reports.documents.tables import Column, Kind, Row, Table, text
 
@@ -25,7 +26,6 @@ COLUMN_WIDTH = 219.0
 NUMBERS = ("count", "value", "difference", "p", "points", "interval")
 _BETWEEN, _TO = 6.0, 15.0  # between two columns, and the word between the ends of an interval
 _COMFORTABLE, _TIGHT = 64.0, 40.0  # a column of names that are broken; tight only if headings are broken too
-ALPHA = 0.05
 
 # What fits one column, by table; of another table, as many as fit of those that a narrow terminal keeps.
 NARROW = {

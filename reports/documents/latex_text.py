@@ -2,7 +2,7 @@ r"""Text of a document as LaTeX, and how wide it is when it is set: a name must 
 
     escaped("a_b | c")                      a\_b \textbar{} c
     breakable("training/step-5", 40.0)      training/\allowbreak{}step-\allowbreak{}5
-    width("step-5")                         19.5, in points at \footnotesize
+    width("step-5")                         22.7, in points at \footnotesize
 
 pdfLaTeX stops at a character that it does not know, such as Chinese. Such characters are written as
 ``\pdftexlacks{characters}{U+903B}``: LuaLaTeX and XeLaTeX show the first, pdfLaTeX the second.

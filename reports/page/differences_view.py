@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from harness.reports.analysis.all_pairs import failed_and_cut
 from harness.reports.analysis.differences import Comparison
 from harness.reports.analysis.matrix import Matrix
 from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
@@ -95,4 +96,4 @@ def _with_own_troubles(table: Table, comparison: Comparison) -> Table:
 def _trouble(tasks: Iterable[str], comparison: Comparison, arms: tuple[str, str]) -> str:
     models = [model for arm in comparison.arms if arm.name in arms for model in arm.models]
     runs = [model.tasks[task] for model in models for task in tasks]
-    return trouble(sum(run.failed for run in runs), sum(run.truncated for run in runs))
+    return trouble(*failed_and_cut(runs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from harness.reports.analysis.contrasts import Cell, cell_label
+from harness.reports.analysis.contrasts import Cell
 from harness.reports.analysis.differences import OVERALL
 from harness.reports.analysis.factorial import ContrastRow, FactorialAnalysis
 from harness.reports.analysis.matrix import Matrix, MatrixCell
@@ -46,14 +46,14 @@ def troubled_rows(matrix: Matrix) -> dict[str, str]:
 
 def contrast_troubles(analysis: FactorialAnalysis, matrix: Matrix) -> list[str]:
     """Return the failed and truncated requests behind each contrast: those of all its arms, on its tasks."""
-    labels = {arm.cell: cell_label(arm.cell, analysis.study.factors) for arm in analysis.arms}
+    labels = {arm.cell: arm.name for arm in analysis.arms}
     return [_of_cells(_cells_of(row, labels, matrix)) for row in analysis.rows]
 
 
 def arm_troubles(analysis: FactorialAnalysis, matrix: Matrix) -> list[str]:
     """Return the failed and truncated requests of each arm, on the tasks of its overall value."""
-    labels = [cell_label(arm.cell, analysis.study.factors) for arm in analysis.arms]
-    return [_of_cells(cell for key, cell in matrix.cells.items() if key == (label, OVERALL)) for label in labels]
+    cells = [matrix.cells.get((arm.name, OVERALL)) for arm in analysis.arms]
+    return [trouble(cell.failed, cell.cut) if cell else "" for cell in cells]
 
 
 def _cells_of(row: ContrastRow, labels: dict[Cell, str], matrix: Matrix) -> Iterable[MatrixCell]:

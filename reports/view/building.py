@@ -154,10 +154,11 @@ class _Builder:
         return failed
 
     def _metric_of(self, task: str, runs: Mapping[int, TaskRun]) -> dict[str, Any]:
-        for run in runs.values():
+        if runs:
+            run = next(iter(runs.values()))
             return {"metric": run.metric, "higher_is_better": run.higher_is_better}
         metric = next(model.unscored_asked[task].metric for model in self._models if task in model.unscored_asked)
-        return {"metric": metric, "higher_is_better": True}
+        return {"metric": metric, "higher_is_better": True}  # the direction is not recorded, and no item has a value
 
     def _add_without_text(self, items: Items, failed: Mapping[int, Sequence[int]]) -> None:
         """Add the items of which no line can be read: it is damaged, or the requests failed under every model."""
