@@ -159,6 +159,7 @@ def _evaluate(evaluation: Evaluation, progress: Progress | None, team: Team | No
     return finish(evaluation, outcome)
 
 
+@rare_collections()  # for `rescore` too
 def finish(evaluation: Evaluation, outcome: Outcome) -> DoneRun:
     """Score the answers, make the record and write it.
 

@@ -62,7 +62,8 @@ class Batch:
         rows: The rows.
         ids: Their tokens, [rows, width], padded on the left.
         mask: 0 where they are padding, [rows, width].
-        cache: Keys and values of all tokens but the last, or of those before; the next stage computes the others.
+        cache: Keys and values of the tokens before those that the next stage computes: all but the last after a stage,
+            the shared prefix at the start. None if the next stage computes all tokens.
     """
 
     rows: list[Row]

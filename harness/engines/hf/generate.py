@@ -91,17 +91,23 @@ class Generator:
             yield dict.fromkeys(empty, _EMPTY)
         continuing = self._continuing(arguments)
         tokens = {index: prompt.tokens for index, prompt in prompts.items() if prompt.tokens}
-        for prefix, group in group_by_prefix(tokens):
-            continuing.decoder.prefix = self._computed(prefix) if continuing.decoder.takes_stages else None
+        for prefix, group in self._groups(continuing.decoder, tokens):
+            continuing.decoder.prefix = self._computed(prefix)
             asked = {index: (requests[index], prompts[index]) for index in group}
             for answers in self._flowing(continuing, asked):
                 yield answers
                 asked = {index: each for index, each in asked.items() if index not in answers}
             yield from self._in_batches(continuing, asked)
 
+    def _groups(self, decoder: Decoder, prompts: Mapping[int, Sequence[int]]) -> list[tuple[list[int], list[int]]]:
+        """Group prompts by shared prefix; one group without a prefix if the model or the arguments cannot use it."""
+        groups = list(group_by_prefix(prompts))
+        shares = any(prefix for prefix, _ in groups) and decoder.takes_stages and self._batching.shares_prefixes
+        return groups if shares else [([], list(prompts))] if prompts else []
+
     def _computed(self, prefix: Sequence[int]) -> SharedPrefix | None:
         """Compute a shared prefix; None if it is empty, or if it cannot be computed separately."""
-        if not prefix or not self._batching.shares_prefixes:
+        if not prefix:
             return None
         try:
             return SharedPrefix(self._model, prefix)

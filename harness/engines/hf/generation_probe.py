@@ -69,17 +69,17 @@ def batching_of(model: Any) -> Batching:
     stages = _holds(
         lambda: _cache_continues(model, long, other), "finished rows of a batch are computed until the last one ends"
     )
-    shares = pads and stages and _holds(lambda: _prefix_is_shared(model, long, short, other))
+    shares = pads and stages and _holds(lambda: _prefix_is_shared(model, long, short, other), None)
     return Batching(pads=pads, stages=stages, shares_prefixes=shares)
 
 
-def _holds(test: Callable[[], bool], otherwise: str = "") -> bool:
-    """The test's result; False if it raises, because the fallback makes fewer assumptions about the model."""
+def _holds(test: Callable[[], bool], otherwise: str | None) -> bool:
+    """The test's result; False if it raises. A failure logs `otherwise`, which says what changes; None logs nothing."""
     try:
         holds, reason = test(), "its continuations differ"
-    except Exception as error:  # logged if `otherwise` says what changes
+    except Exception as error:  # logged below
         holds, reason = False, first_line(error)
-    if not holds and otherwise:
+    if not holds and otherwise is not None:
         logger.warning("%s on this model: %s", otherwise, reason)
     return holds
 
