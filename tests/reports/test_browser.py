@@ -182,14 +182,30 @@ def test_the_command_lines_on_the_page_give_its_numbers(
             assert "every pair of models" in " ".join(json.loads(out)["notes"])
 
 
-def test_a_phone_shows_the_page_without_sideways_scrolling(opened: Chrome) -> None:
-    opened.execute_cdp_cmd(
+def _width_on_a_phone(browser: Chrome) -> int:
+    browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     )
-    wait_until(lambda: opened.execute_script("return screen.width") == 390, "the window is a phone's")
-    width = opened.execute_script("return document.documentElement.scrollWidth")
-    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert width <= 390
+    wait_until(lambda: browser.execute_script("return screen.width") == 390, "the window is a phone's")
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert isinstance(width, int)
+    return width
+
+
+def test_a_phone_shows_the_page_without_sideways_scrolling(opened: Chrome) -> None:
+    assert _width_on_a_phone(opened) <= 390
+
+
+@pytest.mark.parametrize("words", [["leaderboard", "--all"], ["compare"]])
+def test_long_names_of_models_do_not_widen_the_page_of_a_phone(
+    browser: Chrome, words: list[str], tmp_path: Path
+) -> None:
+    runs = [write_run(tmp_path, f"{name}_{'x' * 150}", range(8)) for name in ("first", "second")]
+    file = tmp_path / "report.html"
+    assert main([*words, *map(str, runs), "--output_path", str(file)]) == 0
+    browser.get(file.as_uri())
+    assert _width_on_a_phone(browser) <= 390
 
 
 def test_nothing_is_requested_and_nothing_is_logged(browser: Chrome, page: Path) -> None:
