@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import functools
 import json
+from collections.abc import Callable
 from json.encoder import encode_basestring as quoted
 from json.encoder import encode_basestring_ascii as quoted_ascii
 from types import ModuleType
@@ -70,44 +71,41 @@ def _with(module: ModuleType, **functions: Any) -> ModuleType:
 def dumps(value: Any, **options: Any) -> str:
     """Write JSON as `json.dumps` does, which is still called unless the indent is two spaces."""
     if options.keys() == {"indent", "default", "ensure_ascii"} and options["indent"] == len(INDENT):
-        text = _indented(value, "\n", _encoder(options["default"], options["ensure_ascii"]))
+        text = _indented(value, "\n", quoted_ascii if options["ensure_ascii"] else quoted)
         if text is not None:
             return text
     return json.dumps(value, **options)
 
 
-@functools.cache
-def _encoder(default: Any, ensure_ascii: bool) -> json.JSONEncoder:
-    return json.JSONEncoder(default=default, ensure_ascii=ensure_ascii)
-
-
-def _indented(value: Any, line: str, encoder: json.JSONEncoder) -> str | None:
+def _indented(value: Any, line: str, quote: Callable[[str], str]) -> str | None:
     """Return the text of a value; None if it holds anything but text, numbers, lists and dictionaries by text.
 
     Args:
         value: The value.
         line: The line break and indent of the line that the value begins on.
-        encoder: Writes a single text or number.
+        quote: Returns a text as JSON.
     """
     kind = type(value)
     if kind is str:
-        return quoted_ascii(value) if encoder.ensure_ascii else quoted(value)
+        return quote(value)
     if kind is int:
         return int.__repr__(value)
     if kind in (float, bool) or value is None:
-        return encoder.encode(value)
-    if kind is dict and all(type(key) is str for key in value):
-        starts, values, brackets = [f"{encoder.encode(key)}: " for key in value], list(value.values()), "{}"
-    elif kind is list:
-        starts, values, brackets = [""] * len(value), value, "[]"
+        return json.dumps(value)
+    inner = line + INDENT
+    if kind is list:
+        brackets = "[]"
+        parts = [quote(each) if type(each) is str else _indented(each, inner, quote) for each in value]
+    elif kind is dict and all(type(key) is str for key in value):
+        brackets = "{}"
+        pairs = ((quote(key), _indented(each, inner, quote)) for key, each in value.items())
+        parts = [None if text is None else f"{key}: {text}" for key, text in pairs]
     else:
         return None
-    inner = line + INDENT
-    parts = [_indented(each, inner, encoder) for each in values]
-    if None in parts:
+    texts = [part for part in parts if part is not None]
+    if len(texts) < len(parts):
         return None
-    body = ",".join(f"{inner}{start}{part}" for start, part in zip(starts, parts, strict=True))
-    return f"{brackets[0]}{body}{line}{brackets[1]}" if parts else brackets
+    return f"{brackets[0]}{inner}{f',{inner}'.join(texts)}{line}{brackets[1]}" if texts else brackets
 
 
 def literal_eval(text: Any) -> Any:

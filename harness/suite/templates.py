@@ -72,7 +72,15 @@ def _compiled(environment: Any, template: str) -> Render:
             return "".join(map(str, values))
         return str(render(**doc))  # for a list or a missing field, Jinja decides what to write or raise
 
-    return join
+    only = parts[0][1] if len(parts) == 1 else None
+    if only is None:
+        return join
+
+    def one_field(doc: Mapping[str, Any]) -> str:
+        value = doc.get(only)
+        return value if type(value) is str else join(doc)
+
+    return one_field
 
 
 def _text_and_fields(environment: Any, template: str) -> list[tuple[str, str | None]] | None:
