@@ -24,6 +24,7 @@ from harness.engines.hf.decoding import STAGE, Batch, Decoder, Row
 from harness.engines.hf.steps import join_caches, roomy_layers
 
 FEWEST = 8  # rows that are read at a time, if as many wait
+READ_SHARE = 3  # A third of the budget is read at a time: reading takes further memory, about a third of the cache's.
 
 
 class CannotFlowError(Exception):
@@ -47,17 +48,21 @@ def flow(decoder: Decoder, rows: Sequence[Row], budget: int) -> Iterator[list[Ro
         if batch is not None:
             batch, late = _fitting(batch, budget)
             waiting.extendleft(late)
-        taken = [waiting.popleft() for _ in range(_room(decoder, batch, waiting, budget))]
-        if taken:
+        while room := _room(decoder, batch, waiting, budget):
+            most = max(1, budget // READ_SHARE // max(map(_tokens, waiting)))
+            taken = [waiting.popleft() for _ in range(min(room, most))]
             read = decoder.advance(decoder.start(taken), 1)
             yield _ended(taken, read)
             batch = _joined(batch, read, decoder.padding)
-        if batch is not None and batch.rows:
+        if batch is not None:
             before = batch.rows
             batch = decoder.advance(batch, min(STAGE, *(decoder.new - len(row.written) for row in before)))
             yield _ended(before, batch)
-        if batch is not None and not batch.rows:
-            batch = None
+            batch = batch if batch.rows else None
+
+
+def _tokens(row: Row) -> int:
+    return len(row.prompt) + len(row.written)
 
 
 def _ended(before: Sequence[Row], after: Batch) -> list[Row]:
@@ -69,7 +74,7 @@ def _room(decoder: Decoder, batch: Batch | None, waiting: Sequence[Row], budget:
     """Return how many waiting rows can join the batch; 0 if they are too few to be read by themselves."""
     if not waiting:
         return 0
-    longest = max(len(row.prompt) + len(row.written) for row in waiting)
+    longest = max(map(_tokens, waiting))
     ahead = min(decoder.new, max(STAGE, decoder.new // 2))
     if batch is None:
         return max(1, min(len(waiting), budget // (longest + ahead)))
@@ -107,11 +112,13 @@ def _without_padding(batch: Batch) -> Batch:
     return Batch(rows=batch.rows, ids=batch.ids[:, first:], mask=batch.mask[:, first:], cache=batch.cache)
 
 
-def _joined(batch: Batch | None, read: Batch, padding: int) -> Batch:
-    if read.rows and not roomy_layers(read.cache):
+def _joined(batch: Batch | None, read: Batch, padding: int) -> Batch | None:
+    if not read.rows:
+        return batch
+    if not roomy_layers(read.cache):
         raise CannotFlowError
-    if batch is None or not read.rows:
-        return read if batch is None else batch
+    if batch is None:
+        return read
     assert batch.cache is not None
     assert read.cache is not None
     width = max(batch.width, read.width)

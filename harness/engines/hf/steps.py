@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -50,13 +49,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         """Add the states of new tokens; returns those of all tokens."""
         start, end = self.keys.shape[2], self.keys.shape[2] + key_states.shape[2]
         if not self._fits(end):
-            self._memory = _with_room(self.keys, end + self._room), _with_room(self.values, end + self._room)
-        assert self._memory is not None
-        keys, values = self._memory
-        keys[:, :, start:end] = key_states
-        values[:, :, start:end] = value_states
-        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
-        return self.keys, self.values
+            keys, values = self.keys, self.values
+            self._make_memory(len(keys), end)
+            self._write(keys, values, rows=slice(len(keys)), end=start)
+        self._write(key_states, value_states, rows=slice(len(key_states)), end=end)
+        return self._show(end)
 
     def replace(self, keys: Tensor, values: Tensor) -> None:
         """Take other states in place of its own."""
@@ -67,12 +64,42 @@ class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         super().reorder_cache(beam_idx)
         self._memory = None
 
+    def join(self, other: RoomyLayer, tokens: int) -> None:
+        """Add the rows of another layer; all rows get `tokens` tokens, with zeros on the left."""
+        rows, mine, its = len(self.keys), (self.keys, self.values), (other.keys, other.values)
+        self._make_memory(rows + len(other.keys), tokens)
+        for states, place in ((mine, slice(rows)), (its, slice(rows, rows + len(other.keys)))):
+            self._write(*states, rows=place, end=tokens, padded=True)
+        self._show(tokens)
+
     def _fits(self, end: int) -> bool:
         """Whether the memory still holds the states, which transformers may have replaced, and has room."""
         if self._memory is None:
             return False
         keys = self._memory[0]
         return keys.data_ptr() == self.keys.data_ptr() and len(keys) == len(self.keys) and end <= keys.shape[2]
+
+    def _make_memory(self, rows: int, tokens: int) -> None:
+        heads, size = self.keys.shape[1], tokens + self._room
+        self._memory = (
+            self.keys.new_empty(rows, heads, size, self.keys.shape[3]),
+            self.values.new_empty(rows, heads, size, self.values.shape[3]),
+        )
+
+    def _write(self, keys: Tensor, values: Tensor, *, rows: slice, end: int, padded: bool = False) -> None:
+        """Write states that end before the token `end`; `padded` writes zeros to their left."""
+        assert self._memory is not None
+        for memory, states in zip(self._memory, (keys, values), strict=True):
+            start = end - states.shape[2]
+            memory[rows, :, start:end] = states
+            if padded:
+                memory[rows, :, :start] = 0
+
+    def _show(self, end: int) -> tuple[Tensor, Tensor]:
+        assert self._memory is not None
+        keys, values = self._memory
+        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
 
 
 def roomy_layers(cache: DynamicCache | None) -> list[RoomyLayer]:
@@ -84,20 +111,7 @@ def roomy_layers(cache: DynamicCache | None) -> list[RoomyLayer]:
 def join_caches(one: DynamicCache, other: DynamicCache, tokens: int) -> None:
     """Add the rows of `other` to `one`; all rows get `tokens` tokens, with zeros on the left. All layers are roomy."""
     for layer, more in zip(roomy_layers(one), roomy_layers(other), strict=True):
-        layer.replace(
-            torch.cat([_left_padded(layer.keys, tokens), _left_padded(more.keys, tokens)]),
-            torch.cat([_left_padded(layer.values, tokens), _left_padded(more.values, tokens)]),
-        )
-
-
-def _left_padded(states: Tensor, tokens: int) -> Tensor:
-    return pad(states, (0, 0, tokens - states.shape[2], 0))
-
-
-def _with_room(states: Tensor, tokens: int) -> Tensor:
-    memory = states.new_empty(*states.shape[:2], tokens, states.shape[3])
-    memory[:, :, : states.shape[2]] = states
-    return memory
+        layer.join(more, tokens)
 
 
 def make_room(cache: DynamicCache, room: int) -> None:

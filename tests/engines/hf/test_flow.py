@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,17 +27,22 @@ PROMPTS = [f"{context} {word}" for context in CONTEXTS[:5] for word in ("sat", "
 
 def _forwards(engine: Any, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The rows of each forward pass from now on."""
-    rows: list[int] = []
+    return _of_each_pass(engine, monkeypatch, len)
+
+
+def _of_each_pass(engine: Any, monkeypatch: pytest.MonkeyPatch, measure: Callable[[Any], int]) -> list[int]:
+    """What `measure` says about the token ids of each forward pass from now on."""
+    measured: list[int] = []
     model = engine._forward.model
     forward = model.forward
 
     @functools.wraps(forward)  # `generate` reads its signature
     def counted(*words: Any, **named: Any) -> Any:
-        rows.append(len(named["input_ids"]))
+        measured.append(measure(named["input_ids"]))
         return forward(*words, **named)
 
     monkeypatch.setattr(model, "forward", counted)
-    return rows
+    return measured
 
 
 def _tokens(generated: Sequence[Answer | Failure]) -> list[int]:
@@ -78,6 +83,20 @@ def test_waiting_rows_join_those_that_go_on(tmp_path: Path, monkeypatch: pytest.
     assert _tokens(answers(engine, requests)) == lengths
     batch_by_batch = len(rows)
     assert joined < 0.8 * batch_by_batch
+
+
+def test_prompts_are_read_a_third_of_the_budget_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading takes further memory for each token that is read, so a full batch is not read at once."""
+    engine = open_packed(save_family(tmp_path, "llama"))
+    requests = [generation(prompt, until=[], max_gen_toks=4) for prompt in PROMPTS]
+    alone = [text for request in requests for text in texts(answers(engine, [request]))]
+    passes = _of_each_pass(engine, monkeypatch, torch.Tensor.numel)
+    assert texts(answers(engine, requests)) == alone
+    at_once = max(passes)
+    engine._generator._budget.tokens = 2 * at_once
+    passes.clear()
+    assert texts(answers(engine, requests)) == alone
+    assert at_once // 4 < max(passes) <= 2 * at_once // 3
 
 
 def test_a_batch_that_outgrows_its_budget_lets_rows_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
