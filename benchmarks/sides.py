@@ -23,9 +23,10 @@ from typing import Any
 from harness.engines.vllm.client import ENVIRONMENT as VLLM_ENVIRONMENT
 
 # Environment of both sides: the variables that this harness sets for vLLM, without which lm-eval's vLLM may fail to
-# start. On the CPU, vLLM's engine runs in the side's own process, with this many GiB of cache.
+# start. Progress bars stay on: vLLM divides by the seconds that lm-eval's bar has taken, which are 0 if it is off. On
+# the CPU, vLLM's engine runs in the side's own process, with this many GiB of cache.
 ENVIRONMENT = {
-    **VLLM_ENVIRONMENT,
+    **{name: value for name, value in VLLM_ENVIRONMENT.items() if name != "TQDM_DISABLE"},
     "VLLM_CPU_KVCACHE_SPACE": "2",
     **({} if Path("/dev/nvidiactl").exists() else {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}),
 }
