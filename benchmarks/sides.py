@@ -23,10 +23,9 @@ from typing import Any
 from harness.engines.vllm.client import ENVIRONMENT as VLLM_ENVIRONMENT
 
 # Environment of both sides: the variables that this harness sets for vLLM, without which lm-eval's vLLM may fail to
-# start. Progress bars stay on: vLLM divides by the seconds that lm-eval's bar has taken, which are 0 if it is off. On
-# the CPU, vLLM's engine runs in the side's own process, with this many GiB of cache.
+# start. On the CPU, vLLM's engine runs in the side's own process, with this many GiB of cache.
 ENVIRONMENT = {
-    **{name: value for name, value in VLLM_ENVIRONMENT.items() if name != "TQDM_DISABLE"},
+    **VLLM_ENVIRONMENT,
     "VLLM_CPU_KVCACHE_SPACE": "2",
     **({} if Path("/dev/nvidiactl").exists() else {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}),
 }
@@ -160,6 +159,8 @@ def _lm_eval(backend: str, model: str, dtype: str, max_length: int | None, *, ba
         _name_vllm_as_lm_eval_expects()
     from lm_eval.api.registry import get_model
 
+    from harness.engines.lm_eval import without_bar
+
     on_gpu = torch.cuda.is_available()
     own: dict[str, Any] = {"batch_size": batch_size or LM_EVAL_BATCH, "device": "cuda" if on_gpu else "cpu"}
     if backend == "vllm":
@@ -168,6 +169,7 @@ def _lm_eval(backend: str, model: str, dtype: str, max_length: int | None, *, ba
     if max_length is not None:
         own["max_model_len" if backend == "vllm" else "max_length"] = max_length
     lm = get_model(backend)(pretrained=model, dtype=dtype, **own)
+    without_bar(lm)
 
     def answer(kind: str, pairs: list[Pair]) -> list[Any]:
         instances = [Instance(request_type=kind, doc={}, arguments=pair, idx=0) for pair in pairs]

@@ -81,11 +81,11 @@ def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> Engine:
         raise EngineError(f"--backend {spec.backend}: cannot be opened ({error}).") from error
     if service is not None:
         return ServedEngine(lm, spec.backend, service, as_chat=takes_chats(spec.backend))
-    _without_bar(lm)
+    without_bar(lm)
     return LmEvalEngine(lm, spec)
 
 
-def _without_bar(lm: LM) -> None:
+def without_bar(lm: LM) -> None:
     """Let lm-eval's vLLM model show no progress bar: a bar that ``TQDM_DISABLE`` turns off has taken 0 seconds, and
     vLLM divides by them.
 

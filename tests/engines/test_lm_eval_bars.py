@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from harness.engines.lm_eval import _without_bar
+from harness.engines.lm_eval import without_bar
 
 
 class Model:
@@ -20,7 +20,7 @@ class Model:
 
 def test_a_bar_that_is_off_is_not_asked_for_its_time() -> None:
     lm: Any = SimpleNamespace(model=Model())
-    _without_bar(lm)
+    without_bar(lm)
     assert lm.model.generate(["a", "b"], use_tqdm=True) == [0.0, 0.0], "lm-eval asks for a bar with batch size auto"
 
 
@@ -28,7 +28,7 @@ def test_other_models_stay_as_they_are() -> None:
     other = SimpleNamespace(generate=lambda prompts: prompts)
     before = other.generate
     lm: Any = SimpleNamespace(model=other)
-    _without_bar(lm)
+    without_bar(lm)
     assert other.generate is before
     without_model: Any = SimpleNamespace()
-    _without_bar(without_model)
+    without_bar(without_model)
