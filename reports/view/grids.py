@@ -26,6 +26,7 @@ Link = Callable[[str, Row], str]
 """Takes a column's key and a row; returns an address, or nothing."""
 
 STEPS = 10  # of colour: the content policy forbids a style of its own for a cell
+LONG_NAME = 26  # letters; a longer one is broken into lines
 _NAMES = ("model", "arm", "task", "domain")  # columns whose cells name a row, the best name first
 
 
@@ -97,8 +98,10 @@ def _heading(column: Column, name: str) -> dict[str, Any]:
 def _cell(column: Column, row: Row, link: Link) -> dict[str, Any]:
     value = row.cells.get(column.key)
     plain = value[0] if isinstance(value, list | tuple) else value
+    shown = text(value, column.kind)
     return {
-        "text": text(value, column.kind),
+        "text": shown,
+        "is_long": column.kind == "text" and len(shown) > LONG_NAME,
         "value": plain,
         "href": link(column.key, row),
     }
