@@ -101,9 +101,10 @@ def compare(
         tested, overall_of_arms[arm.name] = _test(arms[0], arm, paired_tasks[arm.name], options, all_notes)
         differences += tested
     corrected = correct_all(differences, overall_of_arms, correction, among=len(arms) if chosen else 0)
+    corrected = with_conclusions(corrected) if margin else corrected
     return Comparison(
         arms=tuple(arms),
-        differences=with_conclusions(corrected.differences) if margin else corrected.differences,
+        differences=corrected.differences,
         overall=corrected.overall,
         correction=correction,
         tests=corrected.tests,
@@ -138,7 +139,9 @@ def _test(
     plots = _plots(baseline, arm, notes)
     tested = [_tested(one, plots, margin=options.margin, resamples=options.resamples) for one in paired]
     measured = [one for _, one in tested if one is not None]
-    by_domain = overall(measured, plots.names, separable=plots.separable, any_scale=options.any_scale)
+    by_domain = overall(
+        measured, plots.names, separable=plots.separable, any_scale=options.any_scale, margin=options.margin
+    )
     return [difference for difference, _ in tested], by_domain
 
 
