@@ -3,7 +3,7 @@
     factors: {pretrain: [text, code], tune: [plain, code]}   # the first is that of pre-training, unless:
     pretraining: [pretrain]                                  # optional: these are; the others are of tuning
     seeds: 3                                                 # pre-training runs per level, each tuned both ways
-    effect: 3                                                # a true effect in points, optional
+    effect: 3                                                # a true effect in points, 3 is 0.03; optional
     tasks:
       logic: {items: 22}
       legal: {items: 1000, clusters: 200, correlation: 0.1, chance: 0.25, domain: legal}
@@ -62,7 +62,7 @@ class StudyPlan:
         contrasts: By name; those of a 2 x 2 by their kind, others by their shape.
         main: Levels by main factor.
         seeds: Pre-training runs per level.
-        effect: True effect in points; None if only the detectable effect is wanted.
+        effect: True effect in points, hundredths of accuracy; None if only the detectable effect is wanted.
         tasks: By name.
         measured_seeds: Pre-training runs per level of the earlier runs; None without earlier runs.
         constant: Tasks without a plan: no item had different values in the earlier runs.
@@ -140,7 +140,11 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     effect = flags.effect if flags.effect is not None else content.get("effect")
     contrasts = planned_contrasts(factors, main, _pretraining(place, content, (factors, main), runs))
     seeds = _whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more")
-    effect = None if effect is None else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3")
+    effect = (
+        None
+        if effect is None
+        else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3, which is 0.03 of accuracy")
+    )
     tasks = _tasks(place, content, flags, measured.tasks if measured else None)
     constant = _constant(path, contrasts, tasks)
     return StudyPlan(
