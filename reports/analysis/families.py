@@ -150,11 +150,12 @@ def with_conclusions(corrected: Corrected) -> Corrected:
 
     The two conclusions are corrected apart. At most 5% of documents call a loss of the margin or more `non-inferior`.
     At most 2.5% call a loss of the margin or less `inferior`, because its p is two-sided. So at most 7.5% hold any
-    false conclusion. If the loss is ruled out on every task at the uncorrected 5%, all corrected p are at most 5% too,
-    so "on all of them" costs nothing. The overall value of two tasks or more is one more claim of the same list.
+    false conclusion. The overall value of two tasks or more is one more claim of the same list. If every
+    claim rules the loss out at the uncorrected 5%, all corrected p are at most 5% too, so "all of them" costs nothing.
     """
-    rows = [row for own in corrected.overall.values() for row in own]
-    tested = [one for one in (*corrected.differences, *rows) if one.margin_p is not None and one.inferior_p is not None]
+    claims: list[TaskDifference | DomainDifference] = [*corrected.differences]
+    claims += [row for own in corrected.overall.values() for row in own]
+    tested = [one for one in claims if one.margin_p is not None and one.inferior_p is not None]
     harmless = hochberg(np.array([one.margin_p for one in tested], dtype=np.float64))
     harmful = hochberg(np.array([one.inferior_p for one in tested], dtype=np.float64))
     concluded: dict[int, dict[str, Any]] = {}

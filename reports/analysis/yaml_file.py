@@ -114,7 +114,7 @@ def _mistake(error: yaml.MarkedYAMLError) -> str:
     begins = error.context_mark if any(word in str(error.context) for word in _BEGINS_BEFORE) else None
     mark = begins or error.problem_mark
     line = f", line {mark.line + 1}" if mark is not None else ""
-    words = one_line(error.problem or error, max_characters=100)
+    words = " ".join(str(error.problem or error).split())[:100]
     remedies = (remedy for part, remedy in _REMEDIES.items() if part in f"{error.context} {words}")
     return f"{line}: not valid YAML ({words}); {next(remedies, 'correct it there')}"
 
@@ -124,6 +124,7 @@ def _lines(node: yaml.Node | None, keys: tuple[Key, ...], seen: set[int]) -> Ite
     if node is None or id(node) in seen:
         return
     seen.add(id(node))
+    pairs: list[tuple[Key, yaml.Node, yaml.Node]]
     if isinstance(node, yaml.MappingNode):
         pairs = [(str(key.value), key, value) for key, value in node.value]
     elif isinstance(node, yaml.SequenceNode):

@@ -13,6 +13,7 @@ from harness.reports.commands.output import split_names
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords
+    from harness.reports.analysis.design import DesignParent, DesignRun
     from harness.reports.analysis.factorial import FactorialAnalysis
     from harness.reports.analysis.matrix import Matrix
     from harness.reports.analysis.study import Study
@@ -157,7 +158,8 @@ def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
     finder = _Finder(path.parent, args)
     indexed: dict[str, ModelRecords] = {}
     files: set[frozenset[Path]] = set()
-    for entry in (*design.runs, *design.parents.values()):
+    entries: list[DesignRun | DesignParent] = [*design.runs, *design.parents.values()]
+    for entry in entries:
         model = indexed.get(entry.run) or finder.model(entry.run, entry.where)
         indexed[entry.run], of_model = model, frozenset(run.results for run in model.tasks.values())
         if of_model in files:

@@ -38,7 +38,8 @@ def test_a_study_with_a_short_run_has_one_note_on_it() -> None:
     notes: list[str] = []
     collect(runs, notes, force=False)
     assert notes == [
-        "Items of a run are left out, because another run did not answer them: a (up to 30), b (up to 30), c (up to 50)."
+        "Items of a run are left out, because another run did not answer them: "
+        "a (up to 30), b (up to 30), c (up to 50)."
     ]
 
 

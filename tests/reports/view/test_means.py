@@ -97,7 +97,7 @@ def test_recipes_are_compared_and_a_choice_of_runs_compares_these(seeds: Pages) 
 
 def test_one_recipe_of_several_seeds_has_its_means_without_differences(cache: Path, tmp_path: Path) -> None:
     for seed in (0, 1):
-        values = np.arange(ITEMS) < 40 + seed
+        values = (np.arange(ITEMS) < 40 + seed).astype(float)
         write_study_run(tmp_path / f"a-{seed}", f"a-{seed}", {"t": RunTask(values=values)}, [stage(f"a-{seed}", seed)])
     pages = pages_of(tmp_path)
     (cells,) = matrix_of(pages.overview()).values()
