@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from harness.records import ModelRecords
 from harness.reports.analysis.differences import Comparison, DomainDifference
 from harness.reports.documents.comparison import comparison_document
+from tests.reports.conftest import Command
 from tests.reports.models_for_tests import answers, model, versus
+from tests.reports.records_for_tests import write_run_of
 
 
 def _at_overall_margin(rng: np.random.Generator, loss: float, runs: int = 1) -> tuple[Comparison, DomainDifference]:
@@ -65,3 +69,18 @@ def test_one_task_has_its_verdict_in_its_own_row_only() -> None:
     comparison = versus([model("a", same)], [model("b", same)], margin=0.2)
     assert [one.conclusion for one in comparison.differences] == ["non-inferior"]
     assert {part.conclusion for part in comparison.overall["B"]} == {""}
+
+
+def test_terminal_json_and_page_show_the_overall_verdict(command: Command, tmp_path: Path) -> None:
+    for name, right in (("a", 60), ("b", 62)):
+        write_run_of(tmp_path, name, {task: range(right) for task in ("t1", "t2")}, items=100)
+    words = ("compare", "a", "b", "--runs", tmp_path, "--margin", "0.2")
+    printed = command(*words)[1].partition("Difference by domain and overall")[2]
+    assert "margin 0.2" in printed
+    assert "non-inferior" in printed
+    tables = json.loads(command(*words, "--format", "json")[1])["tables"]
+    row = next(row for row in tables["overall"] if row["domain"] == "overall")
+    assert (row["conclusion"], row["margin_p"] < 0.05, row["margin_p_corrected"] < 0.05) == ("non-inferior", True, True)
+    assert command(*words, "--output_path", tmp_path / "page.html")[0] == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "non-inferior" in page.partition('id="table-overall"')[2].partition("</table>")[0]
