@@ -19,9 +19,9 @@ from PIL import Image
 
 from harness.records import index
 from harness.reports.view.filters import Filter, matches
+from harness.reports.view.options import Options
 from harness.reports.view.pages import Pages
 from harness.reports.view.preparing import prepared
-from harness.reports.view.results import Options
 from harness.reports.view.server import listening, server_of
 
 if TYPE_CHECKING:

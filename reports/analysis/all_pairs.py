@@ -100,23 +100,40 @@ def differences_matrix(comparison: Comparison) -> Matrix:
     )
 
 
-def values_matrix(models: Sequence[ModelRecords], intervals: IntervalCache) -> Matrix:
-    """Return the recorded values without differences: a row per model, a column per task that some model has scored."""
-    runs = [(model.name, run) for model in models for run in model.tasks.values()]
-    columns = {
-        run.task: MatrixColumn(
-            task=run.task, domain=run.domain, chance=run.chance, higher_is_better=run.higher_is_better
-        )
-        for _, run in sorted(runs, key=lambda one: (one[1].domain, one[1].task))
-    }
+def values_matrix(arms: Sequence[Arm], intervals: IntervalCache) -> Matrix:
+    """Return the values without differences: a row per arm, a column per task that some run has scored.
+
+    An arm of one run has its recorded values, one of several runs their means and an overall value too.
+    """
+    runs = {run.task: run for arm in arms for model in arm.models for run in model.tasks.values()}
+    columns = [
+        MatrixColumn(task=run.task, domain=run.domain, chance=run.chance, higher_is_better=run.higher_is_better)
+        for run in sorted(runs.values(), key=lambda run: (run.domain, run.task))
+    ]
+    cells: dict[Key, MatrixCell] = {}
+    for arm in arms:
+        cells |= _of_arm(arm, intervals)
+    if any(task == OVERALL for _, task in cells):
+        columns.insert(0, MatrixColumn(task=OVERALL, domain="", chance=0.0, higher_is_better=True))
     return Matrix(
-        arms=tuple(MatrixArm(name=model.name, runs=1) for model in models),
-        columns=tuple(columns.values()),
-        cells={(name, run.task): _of_run(run, run.value, intervals) for name, run in runs if run.value is not None},
+        arms=tuple(MatrixArm(name=arm.name, runs=len(arm.models)) for arm in arms),
+        columns=tuple(columns),
+        cells=cells,
         reference="",
         against_reference=(),
         pairs=(),
         tests=0,
+    )
+
+
+def with_values(compared: Matrix, values: Matrix) -> Matrix:
+    """Return a matrix with the arms and the tasks that are not compared at its ends, from a matrix of values."""
+    arms, tasks = {arm.name for arm in compared.arms}, {column.task for column in compared.columns}
+    return replace(
+        compared,
+        arms=(*compared.arms, *(arm for arm in values.arms if arm.name not in arms)),
+        columns=(*compared.columns, *(column for column in values.columns if column.task not in tasks)),
+        cells={**values.cells, **compared.cells},
     )
 
 
@@ -258,6 +275,13 @@ def _overall(arm: Arm, comparison: Comparison, intervals: IntervalCache) -> Esti
     counted = set.intersection(*(set(part.names) for part in parts))
     runs = [run for task, run in arm.models[0].tasks.items() if task in counted]
     return overall_of_model(runs, intervals) if runs else None
+
+
+def _of_arm(arm: Arm, intervals: IntervalCache) -> dict[Key, MatrixCell]:
+    if len(arm.models) > 1:
+        return {(arm.name, task): cell for task, cell in _of_runs(arm, any_scale=False).items()}
+    runs = arm.models[0].tasks.values()
+    return {(arm.name, run.task): _of_run(run, run.value, intervals) for run in runs if run.value is not None}
 
 
 def _of_run(run: TaskRun, value: float, intervals: IntervalCache) -> MatrixCell:

@@ -21,6 +21,7 @@ from harness.reports.analysis.overall import MeasuredTask, overall
 from harness.reports.analysis.pairing import Paired, mismatches, pair
 from harness.reports.analysis.parents import WholePlots, whole_plots
 from harness.reports.analysis.small_designs import small_design_notes
+from harness.reports.analysis.task_notes import TaskNote, joined
 from harness.reports.analysis.task_tests import RunsOfArms, paired_test, runs_test
 
 
@@ -101,9 +102,10 @@ def compare(
         tested, overall_of_arms[arm.name] = _test(arms[0], arm, paired_tasks[arm.name], options, all_notes)
         differences += tested
     corrected = correct_all(differences, overall_of_arms, correction, among=len(arms) if chosen else 0)
+    corrected = with_conclusions(corrected) if margin else corrected
     return Comparison(
         arms=tuple(arms),
-        differences=with_conclusions(corrected.differences) if margin else corrected.differences,
+        differences=corrected.differences,
         overall=corrected.overall,
         correction=correction,
         tests=corrected.tests,
@@ -138,7 +140,9 @@ def _test(
     plots = _plots(baseline, arm, notes)
     tested = [_tested(one, plots, margin=options.margin, resamples=options.resamples) for one in paired]
     measured = [one for _, one in tested if one is not None]
-    by_domain = overall(measured, plots.names, separable=plots.separable, any_scale=options.any_scale)
+    by_domain = overall(
+        measured, plots.names, separable=plots.separable, any_scale=options.any_scale, margin=options.margin
+    )
     return [difference for difference, _ in tested], by_domain
 
 
@@ -172,11 +176,13 @@ def _pair_arms(baseline: Arm, arm: Arm, notes: list[str], *, force: bool) -> lis
     if not_run := [task for task in not_common if task not in failed]:
         notes.append(f"Left out, not in all runs of {baseline.name} and {arm.name}: {', '.join(not_run)}.")
     paired_tasks = []
+    on_tasks: list[TaskNote] = []
     for task in common:
         runs = {model.name: model.tasks[task] for model in models}
-        paired_task = _pair_task(baseline, arm, runs, notes, force=force)
+        paired_task = _pair_task(baseline, arm, runs, on_tasks, force=force)
         if paired_task is not None:
             paired_tasks.append(paired_task)
+    notes += joined(on_tasks)
     if not paired_tasks:
         raise RecordError(
             f"{baseline.name} and {arm.name} have no item in common in {', '.join(common)}; items are paired by "
@@ -200,7 +206,7 @@ def _tested(
 
 
 def _pair_task(
-    baseline: Arm, arm: Arm, runs: Mapping[str, TaskRun], notes: list[str], *, force: bool
+    baseline: Arm, arm: Arm, runs: Mapping[str, TaskRun], notes: list[TaskNote], *, force: bool
 ) -> _PairedTask | None:
     listed = list(runs.values())
     paired = pair(listed) if all(run.is_mean for run in listed) else None
@@ -214,22 +220,33 @@ def _pair_task(
     first, seeds = listed[0], len(baseline.models)
     failed = (sum(run.failed for run in listed[:seeds]), sum(run.failed for run in listed[seeds:]))
     if any(failed):
-        notes.append(f"{task}: {failed[0]} and {failed[1]} requests failed; their items are left out, not scored 0.")
+        notes.append(_failures(task, failed))
     if paired is None:
-        notes.append(
-            f"{task}: {first.metric.removesuffix(',none')} is not a mean over items, so the difference has no test."
-        )
+        why = f"{first.metric.removesuffix(',none')} is not a mean over items, so the difference has no test"
+        notes.append(TaskNote(task=task, alone=f"{task}: {why}.", shared=why))
         untested = _untested(baseline, arm, listed, failed, tuple(reasons))
         return _PairedTask(untested=untested, paired=None, n_baseline_runs=seeds)
     if not paired.values.shape[1]:
-        notes.append(f"{task}: no items in common.")
+        notes.append(TaskNote(task=task, alone=f"{task}: no items in common.", shared="No items in common"))
         return None
     left_out = (max(paired.left_out[:seeds]), max(paired.left_out[seeds:]))
     if any(left_out):
-        notes.append(f"{task}: {left_out[0]} and {left_out[1]} items that only one side answered are left out.")
+        counts, which = f"{left_out[0]} and {left_out[1]}", "items that only one side answered are left out"
+        alone = f"{task}: {counts} {which}."
+        notes.append(TaskNote(task=task, alone=alone, shared=which.capitalize(), counts=counts))
     untested = _untested(baseline, arm, listed, failed, tuple(reasons))
     untested = replace(untested, items=paired.values.shape[1], left_out=left_out)
     return _PairedTask(untested=untested, paired=paired, n_baseline_runs=seeds)
+
+
+def _failures(task: str, failed: tuple[int, int]) -> TaskNote:
+    counts, rest = f"{failed[0]} and {failed[1]}", "their items are left out, not scored 0"
+    return TaskNote(
+        task=task,
+        alone=f"{task}: {counts} requests failed; {rest}.",
+        shared=f"Requests failed; {rest}",
+        counts=counts,
+    )
 
 
 def _untested(

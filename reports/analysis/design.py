@@ -15,15 +15,13 @@ A run may name its ``step``: runs with the same levels, parent and seed are then
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from harness.errors import InputError, did_you_mean, one_line
-from harness.plain_yaml import check_yaml, repeated_key
+from harness.errors import InputError, did_you_mean
+from harness.reports.analysis.yaml_file import Place, read_yaml
 
 KEYS = ("factors", "main", "runs", "parents", "cot")
 _SCALARS = (str, int, float, bool, date)
@@ -41,6 +39,7 @@ class DesignRun:
         parent: Name of the checkpoint that it was trained from; None if the file does not say.
         seed: Its seed; empty if the file does not say.
         step: Its step, if it is one of several checkpoints of a training run.
+        where: File, line and name of its entry, for messages.
     """
 
     run: str
@@ -48,6 +47,7 @@ class DesignRun:
     parent: str | None
     seed: str
     step: float | None
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,12 @@ class DesignParent:
     Attributes:
         run: Run folder, or name of a model, as in the file.
         parent: Name of the checkpoint that it was trained from itself; None if the file does not say.
+        where: File, line and name of its entry, for messages.
     """
 
     run: str
     parent: str | None
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,47 +101,25 @@ class Design:
         return tuple(names)
 
 
-def read_yaml(path: Path, example: str) -> dict[str, Any]:
-    """Return the mapping in a YAML file.
-
-    Raises:
-        InputError: The file is missing, not YAML, or not a mapping.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        check_yaml(text, yaml.SafeLoader)
-        content = yaml.safe_load(text)
-        twice = repeated_key(text, yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({one_line(error)}); give {example}.") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid YAML ({one_line(error, max_characters=200)}); correct it there.") from None
-    if twice is not None:
-        raise InputError(f"{path}: {twice} appears twice in one mapping; keep one.")
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: is not a YAML mapping; give {example}.")
-    return {str(key): value for key, value in content.items()}
-
-
 def read_design(path: Path) -> Design:
     """Read a design file.
 
     Raises:
         InputError: The file cannot be read, or a field is wrong; the message names the field and what is allowed.
     """
-    content = read_yaml(path, "a design file with factors and runs, see docs/statistics.md")
-    _check_keys(f"{path}", content, KEYS)
-    factors = read_factors(path, content)
+    place, content = read_yaml(path, "a design file with factors and runs, see docs/statistics.md")
+    check_keys(place, content, KEYS)
+    factors = read_factors(place, content)
     return Design(
         factors=factors,
-        main=read_main(path, content, factors),
-        runs=read_runs(path, content, factors),
-        parents=_parents(f"{path}: parents", content.get("parents")),
-        cot=_cot(path, content.get("cot")),
+        main=read_main(place, content, factors),
+        runs=read_runs(place, content, factors),
+        parents=_parents(place / "parents", content.get("parents")),
+        cot=_cot(place / "cot", content.get("cot")),
     )
 
 
-def read_factors(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+def read_factors(place: Place, content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the factors of a design file or of a plan.
 
     Raises:
@@ -148,26 +128,27 @@ def read_factors(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str,
     factors = content.get("factors")
     if not isinstance(factors, dict) or not factors:
         raise InputError(
-            f"{path}: factors is {_shown(factors)}; give their levels, such as {{pretrain: [text, code]}}."
+            f"{place / 'factors'} is {_shown(factors)}; give their levels, such as {{pretrain: [text, code]}}."
         )
     read = {}
     for name, levels in factors.items():
+        where = (place / "factors").on_line_of(str(name)).partition(": ")[0]
         if not isinstance(name, str):
-            raise InputError(f"{path}: factor {_shown(name)} is not text; write its name in quotes.")
+            raise InputError(f"{where}: factor {_shown(name)} is not text; write its name in quotes.")
         if name in RUN_KEYS or name in ("overall", "interaction", "cot"):
-            raise InputError(f"{path}: factor {_shown(name)}: this name is taken; give another, such as pretrain.")
+            raise InputError(f"{where}: factor {_shown(name)}: this name is taken; give another, such as pretrain.")
         scalars = isinstance(levels, list) and all(isinstance(level, _SCALARS) for level in levels)
         words = tuple(level_name(level) for level in levels) if scalars else ()
         if len(words) < 2 or len(set(words)) < len(words):
             raise InputError(
-                f"{path}: factor {name}: levels are {_shown(levels)}; give a list of two or more words or "
+                f"{where}: factor {name}: levels are {_shown(levels)}; give a list of two or more words or "
                 "numbers, all different."
             )
         read[name] = words
     return read
 
 
-def read_runs(path: Path, content: Mapping[str, Any], factors: Mapping[str, Sequence[str]]) -> tuple[DesignRun, ...]:
+def read_runs(place: Place, content: Mapping[str, Any], factors: Mapping[str, Sequence[str]]) -> tuple[DesignRun, ...]:
     """Return the runs of a design file.
 
     Raises:
@@ -175,11 +156,11 @@ def read_runs(path: Path, content: Mapping[str, Any], factors: Mapping[str, Sequ
     """
     runs = content.get("runs")
     if not isinstance(runs, list) or not runs:
-        raise InputError(f"{path}: runs is {_shown(runs)}; give a list of runs, each with run and its levels.")
-    return tuple(_run(f"{path}: runs[{number}]", entry, factors) for number, entry in enumerate(runs))
+        raise InputError(f"{place / 'runs'} is {_shown(runs)}; give a list of runs, each with run and its levels.")
+    return tuple(_run(place / "runs" / number, entry, factors) for number, entry in enumerate(runs))
 
 
-def read_main(path: Path, content: Mapping[str, Any], factors: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def read_main(place: Place, content: Mapping[str, Any], factors: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Return the main factors of a design file or of a plan: those that it names, else the first two.
 
     Raises:
@@ -190,7 +171,7 @@ def read_main(path: Path, content: Mapping[str, Any], factors: Mapping[str, Sequ
         return tuple(factors)[:2]
     names = [name for name in main if isinstance(name, str)] if isinstance(main, list) else []
     if len(names) != 2 or main != names or len({*names} & {*factors}) < 2:
-        raise InputError(f"{path}: main is {_shown(main)}; give two different factors of {', '.join(factors)}.")
+        raise InputError(f"{place / 'main'} is {_shown(main)}; give two different factors of {', '.join(factors)}.")
     return tuple(names)
 
 
@@ -201,30 +182,33 @@ def level_name(level: object) -> str:
     return f"{level:.12g}" if isinstance(level, float) else str(level)
 
 
-def _run(where: str, entry: object, factors: Mapping[str, Sequence[str]]) -> DesignRun:
+def _run(where: Place, entry: object, factors: Mapping[str, Sequence[str]]) -> DesignRun:
     if not isinstance(entry, dict):
         raise InputError(f"{where}: is {_shown(entry)}; give a mapping with run and a level of each factor.")
-    _check_keys(where, entry, (*RUN_KEYS, *factors))
+    check_keys(where, entry, (*RUN_KEYS, *factors))
     if not isinstance(entry.get("run"), str) or not entry["run"]:
-        raise InputError(f"{where}: run is {_shown(entry.get('run'))}; give a run folder or the name of a model.")
+        raise InputError(
+            f"{where.on_line_of('run')}: run is {_shown(entry.get('run'))}; give a run folder or the name of a model."
+        )
     for name, levels in factors.items():
         level = level_name(entry[name]) if name in entry else None
         if level not in levels:
             problem = "is missing" if level is None else f"{level!r:.40} is no level of {name}"
             hint = did_you_mean(level or "", levels) or _quotes(level, levels)
-            raise InputError(f"{where}.{name}: {problem}; give one of {', '.join(levels)}.{hint}")
+            raise InputError(f"{where / name}: {problem}; give one of {', '.join(levels)}.{hint}")
     step = entry.get("step")
     if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
-        raise InputError(f"{where}.step: {_shown(step)} is no number; give the checkpoint's optimizer step.")
+        raise InputError(f"{where / 'step'}: {_shown(step)} is no number; give the checkpoint's optimizer step.")
     for key in ("parent", "seed"):
         if not isinstance(entry.get(key), (*_SCALARS, type(None))) or entry.get(key) == "":
-            raise InputError(f"{where}.{key}: is {_shown(entry[key])}; give one name or number, or leave it out.")
+            raise InputError(f"{where / key}: is {_shown(entry[key])}; give one name or number, or leave it out.")
     return DesignRun(
         run=entry["run"],
         cell=tuple(level_name(entry[name]) for name in factors),
         parent=None if entry.get("parent") is None else str(entry["parent"]),
         seed="" if entry.get("seed") is None else str(entry["seed"]),
         step=step,
+        where=where.on_line_of("run"),
     )
 
 
@@ -235,41 +219,46 @@ def _quotes(level: str | None, levels: Sequence[str]) -> str:
     return " Without quotes, YAML reads on, yes and true as yes, and off, no and false as no; use quotes everywhere."
 
 
-def _parents(where: str, entries: object) -> dict[str, DesignParent]:
+def _parents(where: Place, entries: object) -> dict[str, DesignParent]:
     if entries is None:
         return {}
     if not isinstance(entries, list):
         raise InputError(f"{where} is {_shown(entries)}; give a list of mappings, each with run and name.")
     parents: dict[str, DesignParent] = {}
     for number, entry in enumerate(entries):
-        name, parent = _parent(f"{where}[{number}]", entry)
+        name, parent = _parent(where / number, entry)
         if name in parents:
-            raise InputError(f"{where}[{number}]: the name {name!r:.40} is given twice; give each parent once.")
+            raise InputError(f"{where / number}: the name {name!r:.40} is given twice; give each parent once.")
         parents[name] = parent
     return parents
 
 
-def _parent(where: str, entry: object) -> tuple[str, DesignParent]:
+def _parent(where: Place, entry: object) -> tuple[str, DesignParent]:
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("run", "name")):
         raise InputError(f"{where}: is {_shown(entry)}; give run and name, the name that runs have as their parent.")
-    _check_keys(where, entry, ("run", "name", "parent"))
+    check_keys(where, entry, ("run", "name", "parent"))
     above = entry.get("parent")
-    return entry["name"], DesignParent(run=entry["run"], parent=None if above is None else str(above))
+    return entry["name"], DesignParent(
+        run=entry["run"], parent=None if above is None else str(above), where=where.on_line_of("run")
+    )
 
 
-def _cot(path: Path, pairs: object) -> dict[str, str] | None:
+def _cot(where: Place, pairs: object) -> dict[str, str] | None:
     if pairs is None:
         return None
     if not isinstance(pairs, dict) or not all(isinstance(word, str) for pair in pairs.items() for word in pair):
-        raise InputError(f"{path}: cot is {_shown(pairs)}; give the task without by the task with, {{a_cot: a}}.")
+        raise InputError(f"{where} is {_shown(pairs)}; give the task without by the task with, {{a_cot: a}}.")
     return dict(pairs)
 
 
-def _check_keys(where: str, content: Mapping[Any, Any], allowed: Sequence[str]) -> None:
+def check_keys(where: Place, content: Mapping[Any, Any], allowed: Sequence[str]) -> None:
+    """Raise InputError on the first key that is not allowed."""
     unknown = next((key for key in content if key not in allowed), None)
     if unknown is not None:
         hint = did_you_mean(str(unknown), allowed)
-        raise InputError(f"{where}: {_shown(unknown)} is unknown; give only {', '.join(allowed)}.{hint}")
+        raise InputError(
+            f"{where.on_line_of(str(unknown))}: {_shown(unknown)} is unknown; give only {', '.join(allowed)}.{hint}"
+        )
 
 
 def _shown(value: object) -> str:

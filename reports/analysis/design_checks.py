@@ -26,8 +26,8 @@ def check_runs(path: Path, runs: Sequence[DesignRun]) -> None:
         if len(same) > 1 and any(run.step is None for run in same):
             names = " and ".join(run.run for run in same[:2])
             raise InputError(
-                f"{path}: {names}: the same levels, parent {same[0].parent} and seed {same[0].seed}; correct one of "
-                "them, or give each its step if they are checkpoints of one training run."
+                f"{same[1].where or path}: {names}: the same levels, parent {same[0].parent} and seed {same[0].seed}; "
+                "correct one of them, or give each its step if they are checkpoints of one training run."
             )
 
 

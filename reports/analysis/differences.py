@@ -56,7 +56,7 @@ class TaskDifference:
         lost: Items on which the baseline is better; None for several seeds.
         margin_p: One-sided p against "worse by the margin or more"; None without a margin.
         inferior_p: Two-sided p against "worse by exactly the margin", if it is worse by more; None without a margin.
-        margin_p_corrected: `margin_p` corrected over all tasks of the comparison, so that any false claim is rare.
+        margin_p_corrected: `margin_p` corrected over all tasks and overall values, so that any false claim is rare.
         conclusion: ``non-inferior``, ``inferior`` or ``inconclusive``, after correction; empty without a margin.
         seed_error: Share of `standard_error` that comes from seeds; None for single runs.
         left_out: Items that only this side answered: baseline, arm.
@@ -127,6 +127,10 @@ class DomainDifference:
         names: The tasks.
         largest: The largest possible difference; infinite if values are not limited.
         detectable_alone: `detectable` before correction.
+        margin_p: As `TaskDifference.margin_p`, with the margin on the scale of `difference`; None but for overall.
+        inferior_p: As `TaskDifference.inferior_p`.
+        margin_p_corrected: `margin_p` corrected over all tasks and overall values of the comparison.
+        conclusion: As `TaskDifference.conclusion`; empty but for overall of two tasks or more.
     """
 
     domain: str
@@ -142,6 +146,10 @@ class DomainDifference:
     names: tuple[str, ...] = ()
     largest: float = math.inf
     detectable_alone: float | None = None
+    margin_p: float | None = None
+    inferior_p: float | None = None
+    margin_p_corrected: float | None = None
+    conclusion: str = ""
 
     @property
     def significant(self) -> bool:

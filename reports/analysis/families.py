@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -144,19 +145,28 @@ def _raised(one: TaskDifference | DomainDifference, tests: int) -> float | None:
     return math.inf if shares and raised > 1.0 else raised
 
 
-def with_conclusions(differences: Sequence[TaskDifference]) -> tuple[TaskDifference, ...]:
+def with_conclusions(corrected: Corrected) -> Corrected:
     """Fill in the conclusions of the non-inferiority tests, corrected over all of them by Hochberg's method.
 
     The two conclusions are corrected apart. At most 5% of documents call a loss of the margin or more `non-inferior`.
     At most 2.5% call a loss of the margin or less `inferior`, because its p is two-sided. So at most 7.5% hold any
-    false conclusion. If the loss is ruled out on every task at the uncorrected 5%, all corrected p are at most 5% too,
-    so "on all of them" costs nothing.
+    false conclusion. The overall value of two tasks or more is one more claim of the same list. If every
+    claim rules the loss out at the uncorrected 5%, all corrected p are at most 5% too, so "all of them" costs nothing.
     """
-    tested = [one for one in differences if one.margin_p is not None and one.inferior_p is not None]
+    claims: list[TaskDifference | DomainDifference] = [*corrected.differences]
+    claims += [row for own in corrected.overall.values() for row in own]
+    tested = [one for one in claims if one.margin_p is not None and one.inferior_p is not None]
     harmless = hochberg(np.array([one.margin_p for one in tested], dtype=np.float64))
     harmful = hochberg(np.array([one.inferior_p for one in tested], dtype=np.float64))
-    changed = {}
+    concluded: dict[int, dict[str, Any]] = {}
     for one, safe, harm in zip(tested, harmless.tolist(), harmful.tolist(), strict=True):
         conclusion = "non-inferior" if safe < ALPHA else "inferior" if harm < ALPHA else "inconclusive"
-        changed[id(one)] = replace(one, margin_p_corrected=safe, conclusion=conclusion)
-    return tuple(changed.get(id(one), one) for one in differences)
+        concluded[id(one)] = {"margin_p_corrected": safe, "conclusion": conclusion}
+    return replace(
+        corrected,
+        differences=tuple(replace(one, **concluded.get(id(one), {})) for one in corrected.differences),
+        overall={
+            arm: tuple(replace(row, **concluded.get(id(row), {})) for row in own)
+            for arm, own in corrected.overall.items()
+        },
+    )

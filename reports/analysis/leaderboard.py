@@ -19,6 +19,7 @@ from harness.reports.analysis.comparability import caveats_of, forced_caveats
 from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired, mismatches, pair
+from harness.reports.analysis.task_notes import TaskNote, joined
 from harness.stats import Ranking, aggregate_weights, rank_models
 from harness.wording import counted
 
@@ -186,7 +187,9 @@ def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bo
         others = " and others" if len(models_without) > 3 else ""
         tasks_by_absence.setdefault(f"{', '.join(models_without[:3])}{others}", []).append(absent)
     notes += [f"Left out, not run by {names}: {', '.join(tasks)}." for names, tasks in tasks_by_absence.items()]
-    ranked = [task for name in common if (task := _ranked_task(models, name, notes, force=force)) is not None]
+    on_tasks: list[TaskNote] = []
+    ranked = [task for name in common if (task := _ranked_task(models, name, on_tasks, force=force)) is not None]
+    notes += joined(on_tasks)
     if not ranked:
         raise RecordError(f"{', '.join(common)}: no items that all {len(models)} models answered; see docs/reports.md.")
     reasoning = any(task.domain not in CONTROLS for task in ranked)
@@ -194,7 +197,7 @@ def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bo
     return sorted(ranked, key=lambda task: (task.domain, task.task))
 
 
-def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *, force: bool) -> RankedTask | None:
+def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[TaskNote], *, force: bool) -> RankedTask | None:
     runs = {model.name: model.tasks[name] for model in models}
     listed = list(runs.values())
     paired = pair(listed) if all(run.is_mean for run in listed) else None
@@ -206,21 +209,25 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
         )
     first = listed[0]
     if paired is None:
-        notes.append(f"{name} is left out: {first.metric.removesuffix(',none')} is not a mean over items in every run.")
+        notes.append(_left_out(name, f"{first.metric.removesuffix(',none')} is not a mean over items in every run"))
         return None
     values, items = paired.values, paired.values.shape[1]
     if not first.higher_is_better or (values.size and not ((values >= 0.0) & (values <= 1.0)).all()):
-        notes.append(f"{name} is left out: {first.metric} is not on a scale from 0 to 1 where more is better.")
+        notes.append(_left_out(name, f"{first.metric} is not on a scale from 0 to 1 where more is better"))
         return None
     if items < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
-        notes.append(f"{name} is left out: all models answered fewer than two of its items or clusters.")
+        notes.append(_left_out(name, "all models answered fewer than two of its items or clusters"))
         return None
     clusters = None if paired.clusters is None else len(set(paired.clusters.tolist()))
     if clusters is not None and clusters < FEW_CLUSTERS:
-        notes.append(f"{name}: {items} items in {clusters} clusters; so few clusters tell hardly any models apart.")
+        counts = f"{items} items in {clusters} clusters"
+        few = "so few clusters tell hardly any models apart"
+        notes.append(TaskNote(task=name, alone=f"{name}: {counts}; {few}.", shared=few.capitalize(), counts=counts))
     asked = max(run.items_asked for run in listed)
     if items < asked:
-        notes.append(f"{name}: ranked on the {items} of {asked} items that every model answered.")
+        counts, which = f"{items} of {asked}", "items that every model answered"
+        alone = f"{name}: ranked on the {counts} {which}."
+        notes.append(TaskNote(task=name, alone=alone, shared=f"Ranked on the {which}", counts=counts))
     return RankedTask(
         task=name,
         domain=first.domain,
@@ -233,6 +240,10 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
         paired=paired,
         warnings=tuple(reasons),
     )
+
+
+def _left_out(task: str, why: str) -> TaskNote:
+    return TaskNote(task=task, alone=f"{task} is left out: {why}.", shared=f"Left out, because {why}")
 
 
 def _standings(

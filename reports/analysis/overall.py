@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,9 +20,11 @@ from harness.reports.analysis.pairing import FloatArray, Paired
 from harness.stats import aggregate_weights, minimum_detectable_effect
 from harness.stats.combining import Estimate, combine_correlated, implied_p, with_errors_of_ties
 from harness.stats.item_sets import Units, correlation_of, covariance_of_means, weighted_variance
+from harness.stats.noninferiority import both_sides
 from harness.stats.runs import Plots, TaskScores, compare_over_tasks
 
 _Z95 = 1.959964
+INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +62,12 @@ class MeasuredTask:
 
 
 def overall(
-    tasks: Sequence[MeasuredTask], plots: Plots | None, *, separable: bool, any_scale: bool = False
+    tasks: Sequence[MeasuredTask],
+    plots: Plots | None,
+    *,
+    separable: bool,
+    any_scale: bool = False,
+    margin: float | None = None,
 ) -> tuple[DomainDifference, ...]:
     """Return mean chance-centred differences: by domain, overall, then of domains that are no part of it.
 
@@ -70,6 +78,7 @@ def overall(
         plots: For several runs, their pre-training runs; None if each has its own.
         separable: Whether the arms have enough pre-training runs for a test.
         any_scale: All tasks have one metric that need not lie between 0 and 1, such as a log-likelihood.
+        margin: For the non-inferiority test of the overall value, on its own scale; None for no such test.
     """
     on_scale = [one for one in tasks if (one.on_scale or any_scale) and one.units_suffice]
     counted = [one for one in on_scale if one.difference.domain not in CONTROLS] or on_scale
@@ -84,7 +93,10 @@ def overall(
     )
 
     def row(name: str, members: Sequence[MeasuredTask], *, tested: bool) -> DomainDifference:
-        part = _Part(name=name, tasks=members, units=[units[id(one)] for one in members], tested=tested)
+        own_margin = margin if name == OVERALL and len(members) > 1 else None  # one task has its own test
+        part = _Part(
+            name=name, tasks=members, units=[units[id(one)] for one in members], tested=tested, margin=own_margin
+        )
         return part.of_runs(plots, separable) if members[0].paired.values.shape[0] > 2 else part.of_single_runs()
 
     domains = list(dict.fromkeys(one.difference.domain for one in counted))
@@ -105,6 +117,7 @@ class _Part:
     tasks: Sequence[MeasuredTask]
     units: Sequence[Units]
     tested: bool
+    margin: float | None
 
     @property
     def _sets(self) -> list[str]:
@@ -121,6 +134,20 @@ class _Part:
         """The largest possible difference; infinite if a task's values are not limited."""
         return float(self._weights.sum()) if all(one.limited for one in self.tasks) else math.inf
 
+    @property
+    def _sign(self) -> float:
+        """1 if more is better in every task, -1 if less is; one overall value has no other tasks."""
+        return 1.0 if self.tasks[0].difference.higher_is_better else -1.0
+
+    def _at_margin(self, two_sided: float | None, surplus: float) -> dict[str, Any]:
+        """Return the fields of the non-inferiority test, before correction, from the p of a loss of the margin."""
+        if self.margin is None:
+            return {}
+        if two_sided is None:
+            return {"conclusion": INCONCLUSIVE}
+        margin_p, inferior_p = both_sides(two_sided, surplus)
+        return {"margin_p": margin_p, "inferior_p": inferior_p, "conclusion": INCONCLUSIVE}
+
     def of_single_runs(self) -> DomainDifference:
         values = [one.paired.values[1] - one.paired.values[0] for one in self.tasks]
         covariance = covariance_of_means(values, self.units, self._sets)
@@ -135,6 +162,7 @@ class _Part:
         known = math.isfinite(half)
         # Interval and p may use quantiles above 1.96, in few clusters, or an error that is not 0 where items are tied.
         p, detectable = implied_p(whole), minimum_detectable_effect(half / _Z95) if known else math.inf
+        above = _above_margin(whole, self._sign, self.margin or 0.0)
         error = math.sqrt(weighted_variance(self._with_ties(covariance, ends), self._weights)) if known else math.nan
         if len(rows) == 1:  # one task, on another scale
             p, detectable = rows[0].p or 1.0, (rows[0].detectable or math.inf) * float(self._weights[0])
@@ -148,6 +176,7 @@ class _Part:
             detectable_alone=detectable if self.tested and known else None,
             names=tuple(one.task for one in rows),
             largest=self._largest,
+            **self._at_margin(implied_p(above) if known else None, above.value),
         )
 
     def _with_ties(self, covariance: FloatArray, ends: Sequence[tuple[float, float]]) -> FloatArray:
@@ -169,6 +198,9 @@ class _Part:
         known = separable and test.high > test.low
         # Unlimited values that all agree have no interval, as in `task_tests.runs_test`.
         p = test.p if known else 1.0 if test.difference == 0.0 else None
+        at_margin = None
+        if known and self.margin is not None:
+            at_margin = compare_over_tasks(scores, plots, null=-self._sign * self.margin).p
         return DomainDifference(
             domain=self.name,
             tasks=len(self.tasks),
@@ -181,4 +213,11 @@ class _Part:
             degrees_of_freedom=test.degrees_of_freedom,
             names=tuple(one.difference.task for one in self.tasks),
             largest=self._largest,
+            **self._at_margin(at_margin, self._sign * test.difference + (self.margin or 0.0)),
         )
+
+
+def _above_margin(whole: Estimate, sign: float, margin: float) -> Estimate:
+    """Return how far a difference lies above a loss of the margin, with its interval; more is better in the result."""
+    low, high = sorted((sign * whole.low, sign * whole.high))
+    return Estimate(value=sign * whole.value + margin, low=low + margin, high=high + margin)

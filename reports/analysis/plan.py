@@ -3,7 +3,7 @@
     factors: {pretrain: [text, code], tune: [plain, code]}   # the first is that of pre-training, unless:
     pretraining: [pretrain]                                  # optional: these are; the others are of tuning
     seeds: 3                                                 # pre-training runs per level, each tuned both ways
-    effect: 3                                                # a true effect in points, optional
+    effect: 3                                                # a true effect in points, 3 is 0.03; optional
     tasks:
       logic: {items: 22}
       legal: {items: 1000, clusters: 200, correlation: 0.1, chance: 0.25, domain: legal}
@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError, did_you_mean
-from harness.reports.analysis.design import DesignRun, read_factors, read_main, read_runs, read_yaml
+from harness.reports.analysis.design import DesignRun, check_keys, read_factors, read_main, read_runs
 from harness.reports.analysis.planned_contrasts import planned_contrasts
+from harness.reports.analysis.yaml_file import Place, read_yaml
 from harness.stats import aggregate_weights
 from harness.stats.planning import PlannedTask, varies
 from harness.stats.shapes import Components, Shape
@@ -61,7 +62,7 @@ class StudyPlan:
         contrasts: By name; those of a 2 x 2 by their kind, others by their shape.
         main: Levels by main factor.
         seeds: Pre-training runs per level.
-        effect: True effect in points; None if only the detectable effect is wanted.
+        effect: True effect in points, hundredths of accuracy; None if only the detectable effect is wanted.
         tasks: By name.
         measured_seeds: Pre-training runs per level of the earlier runs; None without earlier runs.
         constant: Tasks without a plan: no item had different values in the earlier runs.
@@ -127,20 +128,24 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     Raises:
         InputError: The file or a flag is wrong, or says too little.
     """
-    content = read_yaml(path, "a plan with factors, seeds and tasks, see docs/statistics.md")
-    _check_keys(str(path), content, KEYS)
-    factors = read_factors(path, content)
-    main = read_main(path, content, factors)
+    place, content = read_yaml(path, "a plan with factors, seeds and tasks, see docs/statistics.md")
+    check_keys(place, content, KEYS)
+    factors = read_factors(place, content)
+    main = read_main(place, content, factors)
     if measured is not None and set(main) == set(measured.factors):
         main = measured.factors
-    runs = read_runs(path, content, factors) if "runs" in content else ()
+    runs = read_runs(place, content, factors) if "runs" in content else ()
     counted = _seeds_of_runs(runs, factors, main) if runs else None
     seeds = flags.seeds if flags.seeds is not None else content.get("seeds", counted)
     effect = flags.effect if flags.effect is not None else content.get("effect")
-    contrasts = planned_contrasts(factors, main, _pretraining(path, content, (factors, main), runs))
+    contrasts = planned_contrasts(factors, main, _pretraining(place, content, (factors, main), runs))
     seeds = _whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more")
-    effect = None if effect is None else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3")
-    tasks = _tasks(path, content, flags, measured.tasks if measured else None)
+    effect = (
+        None
+        if effect is None
+        else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3, which is 0.03 of accuracy")
+    )
+    tasks = _tasks(place, content, flags, measured.tasks if measured else None)
     constant = _constant(path, contrasts, tasks)
     return StudyPlan(
         contrasts=contrasts,
@@ -176,7 +181,7 @@ def _constant(path: Path, contrasts: Mapping[str, str | Shape], tasks: Mapping[s
 
 
 def _pretraining(
-    path: Path,
+    place: Place,
     content: Mapping[str, Any],
     factors: tuple[Mapping[str, Sequence[str]], Sequence[str]],
     runs: Sequence[DesignRun],
@@ -189,7 +194,9 @@ def _pretraining(
     named = content.get("pretraining")
     if named is not None:
         if not isinstance(named, list) or not all(isinstance(name, str) and name in levels for name in named):
-            raise InputError(f"{path}: pretraining is {named!r:.60}; give a list of factors of {', '.join(levels)}.")
+            raise InputError(
+                f"{place / 'pretraining'} is {named!r:.60}; give a list of factors of {', '.join(levels)}."
+            )
         return set(named)
     cells: dict[str, list[tuple[str, ...]]] = {}
     for run in runs:
@@ -222,9 +229,9 @@ def _seeds_of_runs(runs: Sequence[DesignRun], factors: Mapping[str, Sequence[str
 
 
 def _tasks(
-    path: Path, content: Mapping[str, Any], flags: PlanFlags, measured: Mapping[str, TaskPlan] | None
+    place: Place, content: Mapping[str, Any], flags: PlanFlags, measured: Mapping[str, TaskPlan] | None
 ) -> dict[str, TaskPlan]:
-    common = _components(f"{path}: components", content.get("components"), Components())
+    common = _components(str(place / "components"), content.get("components"), Components())
     entries = content.get("tasks")
     if entries is None and measured:
         return {name: _resized(one, flags) for name, one in measured.items()}
@@ -232,14 +239,14 @@ def _tasks(
         entries = {"task": {}}
     if entries and not isinstance(entries, dict):
         raise InputError(
-            f"{path}: tasks is {type(entries).__name__} {entries!r:.60}; give names with their items, such as "
+            f"{place / 'tasks'} is {type(entries).__name__} {entries!r:.60}; give names with their items, such as "
             "tasks: {logic: {items: 1000}}."
         )
     if not entries:
-        raise InputError(f"{path}: no tasks; give tasks with their items, or --items N, or --from RUNS.")
+        raise InputError(f"{place}: no tasks; give tasks with their items, or --items N, or --from RUNS.")
     tasks = {}
     for name, entry in entries.items():
-        where = f"{path}: tasks.{name}"
+        where = str(place / "tasks" / str(name))
         known = (measured or {}).get(str(name))
         tasks[str(name)] = _task(where, entry if entry is not None else {}, flags, (str(name), common, known))
     return tasks

@@ -15,6 +15,7 @@ from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.item_units import labels_of
 from harness.reports.analysis.pairing import Paired, mismatches, pair
 from harness.reports.analysis.study import TrainingRun
+from harness.reports.analysis.task_notes import TaskNote, joined
 from harness.stats import aggregate_weights
 from harness.stats.factorial import ItemTable
 from harness.stats.item_sets import ItemLabels, units_of_tasks
@@ -112,13 +113,15 @@ def collect(runs: Sequence[TrainingRun], notes: list[str], *, force: bool) -> li
     if others or failed:
         notes.append(f"Left out, not scored in all runs of the design: {', '.join(dict.fromkeys(others + failed))}.")
     collected = []
+    on_tasks: list[TaskNote] = []
     for task in common:
         by_name = {model.name: model.tasks[task] for model in models}
-        paired = _paired(task, by_name, notes, force=force)
+        paired = _paired(task, by_name, on_tasks, force=force)
         if paired is not None:
             values = _means(paired.values, [len(run.checkpoints) for run in runs])
             warnings = tuple(mismatches(by_name, paired)) if force else ()  # without it, `_paired` has refused them
             collected.append(replace(_task_values(by_name[models[0].name], paired, values), warnings=warnings))
+    notes += joined(on_tasks)
     if not collected:
         listed = ", ".join(common) or "none in common"
         raise RecordError(
@@ -127,10 +130,11 @@ def collect(runs: Sequence[TrainingRun], notes: list[str], *, force: bool) -> li
     return sorted(collected, key=lambda one: (one.domain, one.task))
 
 
-def _paired(task: str, runs: Mapping[str, TaskRun], notes: list[str], *, force: bool) -> Paired | None:
+def _paired(task: str, runs: Mapping[str, TaskRun], notes: list[TaskNote], *, force: bool) -> Paired | None:
     listed = list(runs.values())
     if not all(run.is_mean for run in listed):
-        notes.append(f"Left out: {task}, its value is not a mean over items.")
+        alone = f"Left out: {task}, its value is not a mean over items."
+        notes.append(TaskNote(task=task, alone=alone, shared="Left out, because the value is not a mean over items"))
         return None
     paired = pair(listed)
     if not force and (reasons := mismatches(runs, paired)):
@@ -139,10 +143,19 @@ def _paired(task: str, runs: Mapping[str, TaskRun], notes: list[str], *, force: 
             "give --force to compare them anyway."
         )
     if left_out := max(paired.left_out):
-        notes.append(f"{task}: up to {left_out} items of a run are left out, because another run did not answer them.")
+        counts, rest = f"up to {left_out}", "items of a run are left out, because another run did not answer them"
+        notes.append(TaskNote(task=task, alone=f"{task}: {counts} {rest}.", shared=rest.capitalize(), counts=counts))
     n_clusters = paired.values.shape[1] if paired.clusters is None else len(set(paired.clusters.tolist()))
     if n_clusters < 2:
-        notes.append(f"Left out: {task}, it has {n_clusters} independent items or clusters in common, not two.")
+        what = "independent items or clusters in common, not two"
+        notes.append(
+            TaskNote(
+                task=task,
+                alone=f"Left out: {task}, it has {n_clusters} {what}.",
+                shared=f"Left out, with too few {what}",
+                counts=f"{n_clusters}",
+            )
+        )
         return None
     return paired
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import InputError
 from harness.records import ModelRecords
-from harness.reports.analysis.differences import Comparison, TaskDifference
+from harness.reports.analysis.differences import OVERALL, Comparison, DomainDifference, TaskDifference
 from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.leaderboard import Leaderboard
 from harness.reports.analysis.lineage_graph import lineage_nodes, node_labels
@@ -50,7 +50,8 @@ HEAT = ("#e8964a", "#f7f6f2", "#7aa9dd")  # light enough for text
 DIFFERENCE = "difference, 95% interval"  # title of a scale
 PNG_SCALE = 4  # 288 dots per inch
 _STEP = 12  # points per row
-_HEAT_STEP = 34  # points per column
+_HEAT_STEP = 34  # points per column, or more for longer numbers
+_LETTER = 4.2  # points, of 7 pt; a digit has 3.9, the dot a little more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,46 +225,65 @@ def _panels(differences: Sequence[TaskDifference], comparison: Comparison, title
 
 
 def _heat_map(comparison: Comparison) -> alt.Chart:
-    """Tasks by arms: the colour is the effect; a dot marks those that are significant after correction."""
+    """Overall and tasks by arms: the colour is the effect; a dot marks those that are significant after correction."""
     alt = altair()
-    rows = [
-        {
-            "task": f"{one.domain}: {one.task}",
-            "model": one.arm,
-            "difference": one.difference,
-            "better by": _detectable_effects(one),
-            "text": f"{_signed(one.difference)}{' ●' if one.significant else ''}",
-        }
-        for one in comparison.differences
-    ]
+    rows = [*_overall_cells(comparison), *(_cell(f"{one.domain}: {one.task}", one) for one in comparison.differences)]
+    order = sorted(dict.fromkeys(str(row["task"]) for row in rows), key=lambda task: (task != OVERALL, task))
+    step = max(_HEAT_STEP, _LETTER * max(len(str(row["text"])) for row in rows) + 3)
     colour = alt.Color(
         "better by:Q",
         scale=alt.Scale(domain=[-2.0, 0.0, 2.0], range=[*HEAT], interpolate="rgb", clamp=True),
         legend=alt.Legend(title="better by detectable effects", orient="bottom", direction="horizontal"),
     )
-    tasks, bands = label_expression([str(row["task"]) for row in rows]), []
-    for names in rows_of([arm.name for arm in comparison.arms[1:]], _HEAT_STEP):
+    tasks, bands = label_expression(order), []
+    for names in rows_of([arm.name for arm in comparison.arms[1:]], step):
         shown = [row for row in rows if row["model"] in names]
         axis = alt.Axis(orient="top", labelAngle=-90, labelExpr=label_expression(names))
         base = alt.Chart(alt.Data(values=shown)).encode(
             x=alt.X("model:N", sort=names, title=None, axis=axis),
-            y=alt.Y("task:N", title=None, axis=alt.Axis(labelExpr=tasks)),
+            y=alt.Y("task:N", sort=order, title=None, axis=alt.Axis(labelExpr=tasks)),
         )
         text = base.mark_text(fontSize=7, color="#000000").encode(text="text:N")
-        size = {"width": {"step": _HEAT_STEP}, "height": {"step": 14}}
+        size = {"width": {"step": step}, "height": {"step": 14}}
         bands.append((base.mark_rect().encode(color=colour) + text).properties(**size))
     return _plain(alt.vconcat(*bands, spacing=GAP) if len(bands) > 1 else bands[0])
 
 
+def _overall_cells(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the cells of the overall differences, which are better if all their tasks are better that way."""
+    better = {one.task: one.higher_is_better for one in comparison.differences}
+    return [
+        _cell(OVERALL, part, arm=arm, higher_is_better=all(better[task] for task in part.names))
+        for arm, parts in comparison.overall.items()
+        for part in parts
+        if part.domain == OVERALL
+    ]
+
+
+def _cell(
+    row: str, one: TaskDifference | DomainDifference, *, arm: str = "", higher_is_better: bool = True
+) -> dict[str, Any]:
+    """Return a cell of the heat map; a difference of a task knows its arm and its direction."""
+    if isinstance(one, TaskDifference):
+        arm, higher_is_better = one.arm, one.higher_is_better
+    better_by = _detectable_effects(one.difference, one.detectable)
+    return {
+        "task": row,
+        "model": arm,
+        "difference": one.difference,
+        "better by": better_by if higher_is_better else -better_by,
+        "text": f"{_signed(one.difference)}{' ●' if one.significant else ''}",
+    }
+
+
 def _signed(value: float) -> str:
-    written = f"{value:+.2f}"
-    return "0.00" if float(written) == 0.0 else written.replace("-", "\N{MINUS SIGN}")
+    """Return a difference with its sign, as the tables write it: also if it rounds to 0."""
+    return "-" if math.isnan(value) else f"{value + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _detectable_effects(one: TaskDifference) -> float:
-    """Return how much better the arm is, in units of the detectable effect, as the matrix of the page; 0 if unknown."""
-    relative = one.difference / one.detectable if one.detectable else 0.0
-    relative = relative if one.higher_is_better else -relative
+def _detectable_effects(difference: float, detectable: float | None) -> float:
+    """Return a difference in units of the detectable effect, as the matrix of the page; 0 if unknown."""
+    relative = difference / detectable if detectable else 0.0
     return relative if math.isfinite(relative) else 0.0
 
 

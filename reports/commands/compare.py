@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--margin",
         type=float,
-        help="test whether a loss this large, in the metric's units, can be ruled out on each task, such as 0.02",
+        help="test whether a loss this large, in the metric's units, is ruled out by task and overall, such as 0.02",
     )
     parser.add_argument(
         "--doses",

@@ -13,6 +13,7 @@ from harness.reports.commands.output import split_names
 
 if TYPE_CHECKING:
     from harness.records import ModelRecords
+    from harness.reports.analysis.design import DesignParent, DesignRun
     from harness.reports.analysis.factorial import FactorialAnalysis
     from harness.reports.analysis.matrix import Matrix
     from harness.reports.analysis.study import Study
@@ -155,24 +156,20 @@ def load_study(args: argparse.Namespace) -> tuple[Study, list[str]]:
     design = read_design(path)
     check_runs(path, design.runs)
     finder = _Finder(path.parent, args)
-    places_of_runs = [run.run for run in design.runs] + [parent.run for parent in design.parents.values()]
-    indexed = {place: finder.model(place) for place in dict.fromkeys(places_of_runs)}
-    _check_distinct(path, places_of_runs, indexed)
+    indexed: dict[str, ModelRecords] = {}
+    files: set[frozenset[Path]] = set()
+    entries: list[DesignRun | DesignParent] = [*design.runs, *design.parents.values()]
+    for entry in entries:
+        model = indexed.get(entry.run) or finder.model(entry.run, entry.where)
+        indexed[entry.run], of_model = model, frozenset(run.results for run in model.tasks.values())
+        if of_model in files:
+            raise InputError(f"{entry.where}: run {entry.run} is named twice; give each run once.")
+        files.add(of_model)
     models, skipped = _read(list(indexed.values()), args)
     if len(models) < len(indexed):
         raise RecordError(f"{path}: a run of the design is damaged ({' '.join(skipped)}) Restore it.")
     by_place = dict(zip(indexed, models, strict=True))
     return study_of_design(design, by_place.__getitem__), skipped
-
-
-def _check_distinct(path: Path, places: list[str], indexed: dict[str, ModelRecords]) -> None:
-    twice = next((place for place in places if places.count(place) > 1), None)
-    files: dict[frozenset[Path], str] = {}
-    for place, model in indexed.items():
-        same = files.setdefault(frozenset(run.results for run in model.tasks.values()), place)
-        twice = twice or (place if same != place else None)
-    if twice is not None:
-        raise InputError(f"{path}: run {twice} is named twice; give each run once.")
 
 
 def _index(paths: list[Path], args: argparse.Namespace) -> list[ModelRecords]:
@@ -204,19 +201,19 @@ class _Finder:
         self._folder, self._args = folder, args
         self._named: list[ModelRecords] | None = None
 
-    def model(self, place: str) -> ModelRecords:
-        """Return the model of a run.
+    def model(self, place: str, where: str) -> ModelRecords:
+        """Return the model of a run; `where` begins a message about it.
 
         Raises:
             RecordError: There is none, or more than one.
         """
         for path in (self._folder / place, Path(place)):
             if path.exists():
-                return self._only(place, _index([path], self._args))
+                return self._only(place, where, _index([path], self._args))
         if self._args.runs is None:
             raise RecordError(
-                f"run {place}: no such folder beside {self._args.design} or here; correct it there, or give --runs DIR "
-                "to look up names."
+                f"{where}: run {place}: no such folder beside {self._args.design} or here; correct it there, or give "
+                "--runs DIR to look up names."
             )
         if self._named is None:
             self._named = _index([self._args.runs], self._args)
@@ -228,17 +225,17 @@ class _Finder:
         if not matches:
             known = [model.name for model in self._named]
             raise RecordError(
-                f"run {place}: neither a folder nor a model below {self._args.runs}; give one of {', '.join(known)}."
-                f"{did_you_mean(place, known)}"
+                f"{where}: run {place}: neither a folder nor a model below {self._args.runs}; give one of "
+                f"{', '.join(known)}.{did_you_mean(place, known)}"
             )
-        return self._only(place, matches)
+        return self._only(place, where, matches)
 
     @staticmethod
-    def _only(place: str, models: list[ModelRecords]) -> ModelRecords:
+    def _only(place: str, where: str, models: list[ModelRecords]) -> ModelRecords:
         if len(models) > 1:
             raise RecordError(
-                f"run {place}: holds {len(models)} models ({', '.join(m.name for m in models[:4])}); name the folder "
-                "of one."
+                f"{where}: run {place}: holds {len(models)} models ({', '.join(m.name for m in models[:4])}); name the "
+                "folder of one."
             )
         return models[0]
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--effect",
         type=float,
         metavar="POINTS",
-        help="a true effect, to show its power and the seeds and items it needs",
+        help="a true effect, to show its power and the seeds and items it needs; in points: 3 is 0.03 of accuracy",
     )
     parser.add_argument(
         "--from",
@@ -58,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
     """Print or write the power of the plan."""
     kind = output_format(args)
     if args.effect is not None and not 0.0 < args.effect <= 100.0:
-        raise InputError(f"--effect {args.effect:g}: give points above 0 and at most 100, such as 3.")
+        raise InputError(
+            f"--effect {args.effect:g}: give points above 0 and at most 100, such as 3, which is 0.03 of accuracy."
+        )
 
     from harness.reports.analysis.plan import PlanFlags, read_plan
     from harness.reports.charts.power_curve import draw_power_curve

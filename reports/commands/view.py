@@ -39,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
         )
 
     from harness.records import index
+    from harness.reports.view.options import Options
     from harness.reports.view.pages import Pages
     from harness.reports.view.preparing import prepared
-    from harness.reports.view.results import Options
     from harness.reports.view.server import serve
 
     records = index(args.runs, tasks=split_names(args.tasks), all_runs=args.all, skip_broken=args.skip_broken)

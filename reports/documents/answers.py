@@ -83,8 +83,8 @@ def _tasks_sentence(tasks: Sequence[TaskDifference], comparison: Comparison) -> 
     ]
     what = f"{counted(len(tasks), 'difference')} by task"
     if not found:
-        limits = [one.detectable for one in tasks if one.detectable is not None and math.isfinite(one.detectable)]
-        power = f"; 80% power needs a true difference of {_range(limits)}" if limits else ""
+        needed = _power([one.detectable for one in tasks if one.detectable is not None], "difference")
+        power = f"; {needed}" if needed else ""
         return f"Of {what}, none survives {correction}'s correction{power}."
     return f"Of {what}, {len(found)} {_survive(len(found))} {correction}'s correction: {listed(found)}."
 
@@ -142,8 +142,8 @@ def _effects_sentence(where: str, rows: Sequence[ContrastRow], analysis: Factori
     by_task = where == "By task"
     found = [_effect(row, by_task, metrics) for row in rows if row.significant]
     others = [row for row in rows if not row.significant]
-    limits = [row.estimate.mde for row in others if math.isfinite(row.estimate.mde)]
-    power = f" (80% power needs a true effect of {_range(limits)})" if limits else ""
+    needed = _power([row.estimate.mde for row in others], "effect")
+    power = f" ({needed})" if needed else ""
     named = listed([row.spec.name for row in others]) if others and not by_task else ""
     if not found:
         what = f"none of {len(rows)} main effects and interactions" if by_task else f"none of {named}"
@@ -164,6 +164,16 @@ def listed(names: Sequence[str]) -> str:
     if len(names) > NAMED + 1:
         names = [*names[:NAMED], f"{len(names) - NAMED} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _power(detectable: Sequence[float], what: str) -> str:
+    """Return the range of the detectable differences or effects, and how many cannot be found at any size."""
+    finite = [one for one in detectable if math.isfinite(one)]
+    never = len(detectable) - len(finite)
+    if not finite:
+        return f"no {what} of any size has 80% power with these runs" if never else ""
+    cut = f"; {never} of {len(detectable)} cannot be found with these runs, whatever their size" if never else ""
+    return f"80% power needs a true {what} of {_range(finite)}{cut}"
 
 
 def _range(values: Sequence[float]) -> str:

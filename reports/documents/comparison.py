@@ -28,6 +28,8 @@ MEANINGS = {
     "gained": "Items on which the model is better than the baseline.",
     "lost": "Items on which the baseline is better than the model.",
     "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%, corrected).",
+    "overall_conclusion": "Non-inferiority: whether a loss overall of the margin or more, on the scale of overall, can "
+    "be ruled out (one-sided, 5%, corrected with the tasks). A single task has it in its own row only.",
     "mean_difference": "Mean of the tasks' differences; variants of the same items are averaged first.",
     "mean_error": "Clustered; variants of the same items are correlated, other tasks are independent. Like the "
     "difference, that of an accuracy is divided by 1 - chance.",
@@ -42,19 +44,26 @@ SEED_MEANINGS = {
     "seed_error": "Part of the standard error that comes from seeds.",
 }
 
+P_OF_MARGIN = "margin_p_corrected"
 RAW_MEANINGS = {
     "baseline": "The model or recipe compared with.",
     "standard_error": "Standard error of the difference, clustered; with several seeds, of items and seeds together.",
     "clusters": "Number of clusters of the items.",
     "p_exact": "p of McNemar's exact test or of the sign-flip test, not mid-p.",
     "detectable_corrected": MEANINGS["detectable_corrected"],
-    "margin_p_corrected": "p of the non-inferiority test, corrected over all tasks (Hochberg).",
+    P_OF_MARGIN: "p of the non-inferiority test, corrected over all tasks and overall values (Hochberg).",
     "items_from": "Name of the items; variants of one benchmark share it.",
     "failed_baseline": "Requests of the baseline without an answer.",
     "failed_arm": "Requests of the model without an answer.",
     "left_out_baseline": "Items that only the baseline answered.",
     "left_out_arm": "Items that only the model answered.",
     "forced": "Why this comparison would be refused without --force; empty if it would not.",
+}
+
+OVERALL_CONCLUSIONS = {
+    "non-inferior": "Overall, such a loss is ruled out.",
+    "inferior": "Overall, a larger loss is shown.",
+    "inconclusive": "Overall, such a loss is not ruled out.",
 }
 
 _OF_DOMAIN = (
@@ -120,16 +129,7 @@ def _differences(comparison: Comparison) -> Table:
             Column(key="lost", heading="lost", kind="count", meaning=MEANINGS["lost"]),
         ]
     if comparison.margin is not None:
-        columns.append(
-            Column(
-                key="conclusion",
-                place="keep",
-                heading=f"margin {comparison.margin:g}",
-                kind="text",
-                meaning=MEANINGS["conclusion"],
-            )
-        )
-        columns.append(Column(key="margin_p", place="aside", heading="its p", kind="p", meaning=MEANINGS["conclusion"]))
+        columns += _margin_columns(comparison, MEANINGS["conclusion"])
     columns += [Column(key=key, heading=key, meaning=meaning, raw=True) for key, meaning in RAW_MEANINGS.items()]
     rows = tuple(Row(cells=_cells(one), tone=_tone(one)) for one in comparison.differences)
     return Table(
@@ -138,6 +138,15 @@ def _differences(comparison: Comparison) -> Table:
         columns=tuple(columns),
         rows=rows,
         caption=comparison_caption(comparison),
+    )
+
+
+def _margin_columns(comparison: Comparison, meaning: str) -> tuple[Column, ...]:
+    """Return the columns of the non-inferiority test."""
+    heading = f"margin {comparison.margin:g}"
+    return (
+        Column(key="conclusion", place="keep", heading=heading, kind="text", meaning=meaning),
+        Column(key="margin_p", place="aside", heading="its p", kind="p", meaning=meaning),
     )
 
 
@@ -186,6 +195,7 @@ def _overall(comparison: Comparison) -> Table:
         "Student's t, with the error of items and runs." if seeds else "Combined from the intervals of the tasks."
     )
     scale = "domain" if comparison.any_scale else "chance-centred"
+    concluded = any(part.conclusion for parts in comparison.overall.values() for part in parts)
     columns = (
         *([Column(key="arm", place="name", heading="model", kind="text", above_rows=True)] if several else []),
         Column(
@@ -205,10 +215,18 @@ def _overall(comparison: Comparison) -> Table:
         Column(key="p", heading="p", kind="p", meaning="Two-sided; agrees with the interval. Domains are not tested."),
         Column(key="p_corrected", place="keep", heading="p corr.", kind="p", meaning=MEANINGS["p_corrected"]),
         Column(key="detectable", heading="detectable", meaning=MEANINGS["detectable_corrected"]),
+        *(_margin_columns(comparison, MEANINGS["overall_conclusion"]) if concluded else ()),
+        *(
+            [Column(key=P_OF_MARGIN, heading=P_OF_MARGIN, meaning=RAW_MEANINGS[P_OF_MARGIN], raw=True)]
+            if concluded
+            else ()
+        ),
     )
+    of_margin = ("conclusion", "margin_p", P_OF_MARGIN) if concluded else ()
     rows = [
         Row(
-            cells={"arm": arm, **{name: _finite(getattr(part, name)) for name in _OF_DOMAIN}},
+            cells={"arm": arm, **{name: _finite(getattr(part, name)) or None for name in of_margin}}
+            | {name: _finite(getattr(part, name)) for name in _OF_DOMAIN},
             tone="strong" if part.significant else "",
         )
         for arm, parts in comparison.overall.items()
@@ -323,11 +341,13 @@ def _margin_result(arm: str, comparison: Comparison) -> list[str]:
     margin, safe = f"{comparison.margin:g}", sum(one.conclusion == "non-inferior" for one in rows)
     harmed = [one.task for one in rows if one.conclusion == "inferior"]
     loss = f" A larger loss is shown on {', '.join(harmed)}." if harmed else ""
+    overall = next((part for part in comparison.overall.get(arm, ()) if part.conclusion), None)
+    together = f" {OVERALL_CONCLUSIONS[overall.conclusion]}" if overall is not None else ""
     if safe == len(rows):
-        return [f"{arm}: a loss of {margin} or more is ruled out on all {safe} tasks."]
+        return [f"{arm}: a loss of {margin} or more is ruled out on all {safe} tasks.{together}"]
     return [
         f"{arm}: a loss of {margin} or more is ruled out on {safe} of {len(rows)} tasks, so not on all of them. The "
-        f"conclusions are corrected, so that any false one is rare (5%).{loss}"
+        f"conclusions are corrected, so that any false one is rare (5%).{loss}{together}"
     ]
 
 

@@ -45,8 +45,8 @@ GLOSSARY = {
     "chance": "The value that guessing reaches.",
     "failed": "Requests without an answer. Their items are left out of every value; they are never scored 0.",
     "margin": (
-        "Non-inferiority test: can a loss as large as the margin be ruled out (one-sided, 5%, corrected over tasks)? "
-        "'Inconclusive' proves neither a loss nor that there is none."
+        "Non-inferiority test: can a loss as large as the margin be ruled out (one-sided, 5%, corrected over tasks and "
+        "overall)? 'Inconclusive' proves neither a loss nor that there is none."
     ),
     "s.e. of seeds": "The part of the standard error that comes from the choice of training seeds.",
 }

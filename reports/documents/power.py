@@ -38,7 +38,7 @@ def power_document(plan: StudyPlan, command: str, notes: Sequence[str] = ()) -> 
     levels = [len(own) for own in plan.main.values()]
     size = " x ".join(map(str, levels)) if len(levels) > 1 else f"{levels[0]}-level"
     tables = (_contrasts(plan), _by_seeds(plan), _components(plan))
-    results = _results(plan)
+    results = [*_results(plan), *_unit(plan)]
     return Document(
         title=f"Power of a {size} study with {plan.seeds} seeds: {', '.join(plan.main)}",
         command=command,
@@ -214,6 +214,21 @@ def _results(plan: StudyPlan) -> list[str]:
         powers = ", ".join(f"{name} {100 * one.power(plan.effect / POINTS):.0f}%" for name, one in planned.items())
         sentences.append(f"A true effect of {plan.effect:g} points is found with a power of: {powers}.")
     return sentences
+
+
+def _unit(plan: StudyPlan) -> list[str]:
+    """Say what a point is, and ask about an effect that looks like a share: 0.03 where 3 points are meant."""
+    unit = (
+        "1 point is 0.01 of a task's accuracy, and overall 0.01 of the chance-centred mean over domains, not a "
+        "standard deviation: an effect of 3 points is the +0.030 of `harness compare`."
+    )
+    if plan.effect is None or plan.effect >= 1.0:
+        return [unit]
+    share = f"{plan.effect:g}"
+    return [
+        unit,
+        f"An effect of {share} points is {plan.effect / POINTS:g}; for {share}, give {POINTS * plan.effect:g}.",
+    ]
 
 
 def _constant(plan: StudyPlan) -> list[str]:

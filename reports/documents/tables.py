@@ -132,7 +132,7 @@ def text(value: Any, kind: Kind) -> str:
     if kind == "count":
         return f"{value:,}"
     if kind in ("value", "difference"):
-        return _without_negative_zero(value) if kind == "value" else f"{value:+.3f}"
+        return _without_negative_zero(value) if kind == "value" else f"{value + 0.0:+.3f}"  # no minus before an exact 0
     return str(value)
 
 

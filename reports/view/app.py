@@ -1,6 +1,6 @@
 """The addresses of the viewer.
 
-/                        ranks and values by task
+/                        ranks and values by task: means over seeds, or with ?runs=single every run by itself
 /compare?model=A&model=B differences, as `harness compare` prints them
 /items?...               items under a filter (`filters`)
 /item?...&id=3b9e07aa    one item, side by side
@@ -25,6 +25,7 @@ from harness.reports.view.export import FORMATS, exported
 from harness.reports.view.filters import Filter, filter_of
 from harness.reports.view.guard import Guard
 from harness.reports.view.index import Item
+from harness.reports.view.options import MEANS, SINGLE
 from harness.reports.view.pages import FILES, Pages
 from harness.visible import visible
 
@@ -62,11 +63,13 @@ class _Answers:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
 
-    def overview(self, _request: Request) -> Response:
-        return HTMLResponse(self._pages.overview())
+    def overview(self, request: Request) -> Response:
+        return HTMLResponse(self._pages.overview(_runs(request)))
 
     def comparison(self, request: Request) -> Response:
-        return HTMLResponse(self._pages.comparison(self._filter(request), chosen=_names_models(request)))
+        return HTMLResponse(
+            self._pages.comparison(self._filter(request), chosen=_names_models(request), runs=_runs(request))
+        )
 
     def items(self, request: Request) -> Response:
         return HTMLResponse(self._pages.items(self._filter(request)))
@@ -91,7 +94,8 @@ class _Answers:
 
     def table(self, request: Request) -> Response:
         name = request.query_params.get("name", "")
-        content = self._pages.table(name, self._filter(request), chosen=_names_models(request))
+        chosen = _names_models(request)
+        content = self._pages.table(name, self._filter(request), chosen=chosen, runs=_runs(request))
         return Response(content.encode(errors="replace"), media_type=FORMATS["csv"], headers=_file_name(f"{name}.csv"))
 
     def file(self, request: Request) -> Response:
@@ -125,6 +129,14 @@ class _Answers:
 def _names_models(request: Request) -> bool:
     """Whether the address names models; otherwise all are compared with the leader."""
     return any(request.query_params.getlist("model"))
+
+
+def _runs(request: Request) -> str:
+    """What to show of runs that differ in their seed only."""
+    runs = request.query_params.get("runs", "") or MEANS
+    if runs not in (MEANS, SINGLE):
+        raise InputError(f"runs {runs[:40]}: give {MEANS} for means over seeds, or {SINGLE}.")
+    return runs
 
 
 def _file_name(name: str) -> dict[str, str]:

@@ -18,13 +18,15 @@ from harness.reports.documents.tables import Column, Document, Row, Table, text
 from harness.reports.page import marks
 from harness.reports.page.html import ranks_for_readers
 from harness.reports.page.matrix_view import matrix_rows
-from harness.reports.view.filters import Filter
+from harness.reports.view.filters import MOST_MODELS, Filter
+from harness.reports.view.means import Means
 from harness.reports.view.results import Overview
 
 Link = Callable[[str, Row], str]
 """Takes a column's key and a row; returns an address, or nothing."""
 
 STEPS = 10  # of colour: the content policy forbids a style of its own for a cell
+LONG_NAME = 26  # letters; a longer one is broken into lines
 _NAMES = ("model", "arm", "task", "domain")  # columns whose cells name a row, the best name first
 
 
@@ -96,8 +98,10 @@ def _heading(column: Column, name: str) -> dict[str, Any]:
 def _cell(column: Column, row: Row, link: Link) -> dict[str, Any]:
     value = row.cells.get(column.key)
     plain = value[0] if isinstance(value, list | tuple) else value
+    shown = text(value, column.kind)
     return {
-        "text": text(value, column.kind),
+        "text": shown,
+        "is_long": column.kind == "text" and len(shown) > LONG_NAME,
         "value": plain,
         "href": link(column.key, row),
     }
@@ -122,13 +126,34 @@ def board_grid(overview: Overview, board: Document) -> dict[str, Any]:
     return grid(table, link, dots, table_address(table))
 
 
-def differences_grids(document: Document, baseline: str, query: str) -> list[dict[str, Any]]:
+def means_grid(means: Means) -> dict[str, Any]:
+    """Return the arms of several seeds, each with its overall value; a name leads to the items of its runs."""
+
+    def link(key: str, row: Row) -> str:
+        return f"/items?{Filter(models=_of_arm(means, row)).query()}" if key == "arm" else ""
+
+    values = [(row.cells.get("overall"), row.cells.get("interval")) for row in means.board.rows]
+    dots = Dots(
+        after="interval",
+        values=[None if value is None or ends is None else (value, *ends) for value, ends in values],
+        quiet=[_is_significant(row) for row in means.board.rows],
+    )
+    return grid(means.board, link, dots, table_address(means.board))
+
+
+def _of_arm(means: Means, row: Row) -> tuple[str, ...]:
+    """The runs of an arm whose items can be shown side by side."""
+    return means.runs[str(row.cells["arm"])][:MOST_MODELS]
+
+
+def differences_grids(document: Document, baseline: str, query: str, *, has_items: bool = True) -> list[dict[str, Any]]:
     """Return the tables of a comparison, each number of items with a link to these items.
 
     Args:
         document: The comparison.
         baseline: The model that the others are compared with.
         query: Names the models, if the reader chose them.
+        has_items: Whether the arms are models, which have items to show.
     """
 
     def link(key: str, row: Row) -> str:
@@ -136,7 +161,7 @@ def differences_grids(document: Document, baseline: str, query: str) -> list[dic
         task = str(row.cells.get("task", ""))
         wanted = Filter(models=(baseline, arm), task=task)
         outcomes = {"gained": "gained", "lost": "lost", "items": ""}
-        return f"/items?{wanted.query(outcome=outcomes[key])}" if task and key in outcomes else ""
+        return f"/items?{wanted.query(outcome=outcomes[key])}" if has_items and task and key in outcomes else ""
 
     return [grid(table, link, _of_differences(table), table_address(table, query)) for table in document.tables]
 
@@ -165,6 +190,18 @@ def matrix_grid(matrix: Matrix) -> dict[str, Any]:
             cell["href"] = f"/{page}?{wanted.query()}"
             cell["label"] = _label(row["name"], cell, matrix.reference)
             cell["step"] = round(int(cell["strength"].removesuffix("%")) / STEPS)
+    return view
+
+
+def means_matrix_grid(means: Means) -> dict[str, Any]:
+    """Return the matrix of the arms of several seeds; a value leads to items of its runs, overall to the comparison."""
+    view = matrix_grid(means.matrix)
+    for row in view["rows"]:
+        runs = means.runs[row["name"]]
+        for cell in row["cells"]:
+            is_overall = cell["task"] == OVERALL
+            wanted = Filter(models=runs[:MOST_MODELS], task="" if is_overall else cell["task"])
+            cell["href"] = "/compare" if is_overall and means.differences else f"/items?{wanted.query()}"
     return view
 
 

@@ -23,13 +23,23 @@ from harness.reports.page.troubles import troubled_rows
 from harness.reports.view import results
 from harness.reports.view.details import Details
 from harness.reports.view.filters import MOST_MODELS, PAGE_ITEMS, Filter, Matches, matches
-from harness.reports.view.grids import board_grid, differences_grids, grid, matrix_grid, table_address
+from harness.reports.view.grids import (
+    board_grid,
+    differences_grids,
+    grid,
+    matrix_grid,
+    means_grid,
+    means_matrix_grid,
+    table_address,
+)
 from harness.reports.view.index import Index, Item, TaskItems
 from harness.reports.view.item_page import item_context
 from harness.reports.view.losses import damaged_lines, failures
+from harness.reports.view.means import Means
+from harness.reports.view.options import MEANS, SINGLE, Options
 from harness.reports.view.outcomes import CODE, CUT, UNPARSED, WORDS, outcomes_for
 from harness.reports.view.plain import from_plain
-from harness.reports.view.results import Compared, Options
+from harness.reports.view.results import Compared
 from harness.reports.view.search import fts_query
 from harness.visible import visible
 
@@ -67,45 +77,70 @@ class Pages:
         )
         self._environment.globals.update(all_models=index.models, most_models=MOST_MODELS)
 
-    def overview(self) -> str:
-        """Return the first page: ranks and values by task."""
+    def overview(self, runs: str = MEANS) -> str:
+        """Return the first page: ranks and values by task.
+
+        Args:
+            runs: `SINGLE` for every run by itself, although there are means over seeds.
+        """
         first, index = self._overview, self.index
-        board = first.board
+        means = self._means(runs)
+        document = means.differences if means else first.board
+        noted = document or first.board
         return self._page(
             "overview.html",
             here="overview",
             first=first,
-            headlines=board.headlines if board else (),
-            caveats=board.caveats if board else (),
-            notes=[*(board.notes[board.n_headlines :] if board else ()), *first.notes, *damaged_lines(index)],
-            board=board_grid(first, board) if board else None,
-            matrix=matrix_grid(first.matrix),
+            means=means,
+            problem=means.problem if means else first.problem,
+            headlines=document.headlines if document else (),
+            caveats=document.caveats if document else (),
+            notes=[*(noted.notes[noted.n_headlines :] if noted else ()), *first.notes, *damaged_lines(index)],
+            board=means_grid(means) if means else board_grid(first, first.board) if first.board else None,
+            matrix=means_matrix_grid(means) if means else matrix_grid(first.matrix),
             values=grid(first.values, csv=table_address(first.values)),
             failures=failures(index, self.models),
             n_items=f"{index.count:,}",
             n_tasks=len(index.tasks),
-            leaderboard_command=results.leaderboard_command(self._options),
+            leaderboard_command=self._overview_command(means),
         )
 
-    def comparison(self, wanted: Filter, *, chosen: bool) -> str:
+    def _means(self, runs: str) -> Means | None:
+        """The means over seeds, unless the reader asked for every run by itself."""
+        return None if runs == SINGLE else self._overview.means
+
+    def _compared_means(self, runs: str) -> Means | None:
+        """The means over seeds, if there are two or more to compare."""
+        means = self._means(runs)
+        return means if means and means.differences else None
+
+    def _overview_command(self, means: Means | None) -> str:
+        if means is None:
+            return results.leaderboard_command(self._options)
+        return means.differences.command if means.differences else ""
+
+    def comparison(self, wanted: Filter, *, chosen: bool, runs: str = MEANS) -> str:
         """Return the page of differences.
 
         Args:
             wanted: Its models; the first is the baseline.
             chosen: Whether the reader chose them; otherwise all models are compared with the leader, as on the report's
                 page.
+            runs: `SINGLE` to compare every run by itself with the leader, although there are means over seeds.
         """
-        of_leader = None if chosen else self._overview.differences
-        document, matrix, problem = of_leader, self._overview.matrix, ""
+        means = None if chosen else self._compared_means(runs)
+        of_leader = None if chosen else means.differences if means else self._overview.differences
+        matrix, problem = means.matrix if means else self._overview.matrix, ""
+        document = of_leader
         if document is None:
             try:
                 compared = self._comparison(wanted.models)
                 document, matrix = compared.document, compared.matrix
             except HarnessError as error:  # such as other prompts; the reader may choose other models
                 problem = str(error)
-        baseline = self.index.models[0] if of_leader else wanted.models[0]
-        query = "" if of_leader else wanted.query()
+        baseline = matrix.reference if of_leader else wanted.models[0]
         models = [self.models[name] for name in wanted.models]
+        query = ("runs=single" if runs == SINGLE else "") if of_leader else wanted.query()
         return self._page(
             "compare.html",
             here="compare",
@@ -114,28 +149,31 @@ class Pages:
             document=document,
             problem=problem,
             is_of_leader=of_leader is not None,
+            first=self._overview,
+            means=means,
             wanted=wanted,
             baseline=baseline,
             forest=forest_view(matrix, inline_style=False) if document else [],
             is_troubled=bool(troubled_rows(matrix)),
-            tables=differences_grids(document, baseline, query) if document else (),
+            tables=differences_grids(document, baseline, query, has_items=means is None) if document else (),
             notes=document.notes[document.n_headlines :] if document else (),
             compare_command="" if of_leader or problem else results.compare_command(models, self._options),
         )
 
-    def table(self, name: str, wanted: Filter, *, chosen: bool) -> str:
+    def table(self, name: str, wanted: Filter, *, chosen: bool, runs: str = MEANS) -> str:
         """Return a table of the first page, or of a comparison as `comparison` shows it, as CSV of raw values.
 
         Raises:
             InputError: There is no such table.
             RecordError: The models cannot be compared.
         """
-        first = self._overview
+        first, means = self._overview, self._means(runs)
         board = first.board or Document(title="", command="", tables=(), notes=())
-        document = replace(board, tables=(*board.tables, first.values))
+        document = replace(board, tables=(*board.tables, first.values, *([means.board] if means else [])))
         if name not in [table.key for table in document.tables]:
-            of_leader = None if chosen else first.differences
-            document = of_leader or self._comparison(wanted.models).document
+            compared = self._compared_means(runs)
+            of_leader = compared.differences if compared else first.differences
+            document = (None if chosen else of_leader) or self._comparison(wanted.models).document
         table = next((table for table in document.tables if table.key == name), None)
         if table is None:
             raise InputError(f"no table {name[:40]} here; there are {', '.join(one.key for one in document.tables)}.")

@@ -8,14 +8,21 @@ from typing import Any
 
 from harness.reports.analysis.matrix import Matrix, MatrixArm, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.documents.tables import Column, Document, Row, Table
+from harness.reports.view.means import Means
 from harness.reports.view.results import Overview
 
 
 def to_plain(overview: Overview) -> dict[str, Any]:
     """Return an overview as JSON can hold it."""
     plain = asdict(overview)
-    cells = [[arm, task, asdict(cell)] for (arm, task), cell in overview.matrix.cells.items()]
-    return plain | {"matrix": plain["matrix"] | {"cells": cells}}
+    plain["matrix"]["cells"] = _cells(overview.matrix)
+    if overview.means is not None:
+        plain["means"]["matrix"]["cells"] = _cells(overview.means.matrix)
+    return plain
+
+
+def _cells(matrix: Matrix) -> list[list[Any]]:
+    return [[arm, task, asdict(cell)] for (arm, task), cell in matrix.cells.items()]
 
 
 def from_plain(plain: Mapping[str, Any]) -> Overview:
@@ -29,6 +36,20 @@ def from_plain(plain: Mapping[str, Any]) -> Overview:
         differences=_document(plain["differences"]),
         matrix=_matrix(plain["matrix"]),
         notes=tuple(plain["notes"]),
+        means=_means(plain["means"]),
+    )
+
+
+def _means(plain: Mapping[str, Any] | None) -> Means | None:
+    if plain is None:
+        return None
+    return Means(
+        runs={arm: tuple(runs) for arm, runs in plain["runs"].items()},
+        single=tuple(plain["single"]),
+        problem=plain["problem"],
+        differences=_document(plain["differences"]),
+        board=_table(plain["board"]),
+        matrix=_matrix(plain["matrix"]),
     )
 
 

@@ -29,8 +29,9 @@ from harness.records import ModelRecords, Records, TaskRun, read
 from harness.reports import analysis, documents, page, view
 from harness.reports.view.building import build
 from harness.reports.view.index import Index
+from harness.reports.view.options import Options
 from harness.reports.view.plain import to_plain
-from harness.reports.view.results import Options, Overview, overview
+from harness.reports.view.results import Overview, overview
 
 FOLDER = "view"
 # What reads records, computes the numbers in the index and writes it.

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from harness.errors import HarnessError, RecordError
 from harness.records import ModelRecords, Records, read
-from harness.reports.analysis.all_pairs import differences_matrix, reference_matrix, values_matrix
+from harness.reports.analysis.all_pairs import differences_matrix, reference_matrix, values_matrix, with_values
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm
 from harness.reports.analysis.domains import board_estimates
@@ -24,23 +24,8 @@ from harness.reports.documents.leaderboard import leaderboard_document, task_val
 from harness.reports.documents.tables import Document, Table
 from harness.reports.page.differences_view import document_with_troubles
 from harness.reports.page.report import BoardParts, Report, leaderboard_report
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What the user asked for.
-
-    Attributes:
-        runs: Folders as typed, for the command lines on the pages.
-        flags: Flags that `leaderboard` and `compare` share, for the same.
-        force: Rank and compare runs even if their prompts differ.
-        skip_broken: Leave damaged files out.
-    """
-
-    runs: tuple[str, ...]
-    flags: tuple[str, ...]
-    force: bool
-    skip_broken: bool
+from harness.reports.view.means import Means, means
+from harness.reports.view.options import Options, compare_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +41,7 @@ class Overview:
         differences: Every model compared with the leader, as on the page of the leaderboard; None without a board.
         matrix: Every model on every task, with its difference from the leader, if they are compared.
         notes: What was left out, if there is no board to say it.
+        means: The same of the arms of several seeds; None if there are none.
     """
 
     board: Document | None
@@ -66,6 +52,7 @@ class Overview:
     differences: Document | None
     matrix: Matrix
     notes: tuple[str, ...]
+    means: Means | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,6 +73,8 @@ def overview(records: Records, options: Options) -> Overview:
     intervals = IntervalCache()
     values = task_values(records.models, intervals)
     notes = (*records.skipped, *records.empty)
+    single = [Arm(name=model.name, models=(model,)) for model in records.models]
+    averaged = means(records.models, options, intervals, notes)
     try:
         board = rank(records.models, force=options.force, notes=notes)
     except HarnessError as error:  # one model only, or models without a common task
@@ -97,8 +86,9 @@ def overview(records: Records, options: Options) -> Overview:
             tied=(),
             values=values,
             differences=None,
-            matrix=values_matrix(records.models, intervals),
+            matrix=values_matrix(single, intervals),
             notes=notes,
+            means=averaged,
         )
     estimates = board_estimates(board, intervals)
     document = leaderboard_document(board, estimates, "")
@@ -110,8 +100,9 @@ def overview(records: Records, options: Options) -> Overview:
         tied=tuple(row.model.name for row in board.standings if row.tied_with_leader),
         values=values,
         differences=document_with_troubles(report.differences_document, report.comparison) if report else None,
-        matrix=_matrix(values_matrix(records.models, intervals), report),
+        matrix=_matrix(values_matrix(single, intervals), report),
         notes=(),
+        means=averaged,
     )
 
 
@@ -127,14 +118,7 @@ def _matrix(values: Matrix, report: Report | None) -> Matrix:
     """Return the report's matrix, with the models and the tasks that cannot be compared with the leader at its ends."""
     if report is None:
         return values
-    own = reference_matrix(report.comparison, report.estimates, report.intervals)
-    models, tasks = {arm.name for arm in own.arms}, {column.task for column in own.columns}
-    return replace(
-        own,
-        arms=(*own.arms, *(arm for arm in values.arms if arm.name not in models)),
-        columns=(*own.columns, *(column for column in values.columns if column.task not in tasks)),
-        cells={**values.cells, **own.cells},
-    )
+    return with_values(reference_matrix(report.comparison, report.estimates, report.intervals), values)
 
 
 def comparison(models: Sequence[ModelRecords], options: Options) -> Compared:
@@ -162,8 +146,4 @@ def leaderboard_command(options: Options) -> str:
 
 def compare_command(models: Sequence[ModelRecords], options: Options) -> str:
     """Return the command line that gives the same numbers."""
-    names = [model.name for model in models]
-    if len(options.runs) == 1:
-        return shlex.join(["harness", "compare", *names, "--runs", options.runs[0], *options.flags])
-    folders = [str(model.folders[0]) for model in models]
-    return shlex.join(["harness", "compare", *folders, *options.flags])
+    return compare_words([Arm(name="", models=(model,)) for model in models], options)

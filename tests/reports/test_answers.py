@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,9 +12,11 @@ import pytest
 from harness.reports.analysis.comparison import compare
 from harness.reports.analysis.differences import Arm
 from harness.reports.analysis.domains import board_estimates
+from harness.reports.analysis.factorial import SECONDARY, AnalysisOptions, FactorialAnalysis, analyse
 from harness.reports.analysis.intervals import IntervalCache
 from harness.reports.analysis.leaderboard import rank
-from harness.reports.documents.answers import Answer, comparison_answer, leaderboard_answer, listed
+from harness.reports.analysis.study import Study, TrainingRun
+from harness.reports.documents.answers import Answer, comparison_answer, factorial_answer, leaderboard_answer, listed
 from harness.reports.documents.leaderboard import leaderboard_document
 from tests.reports.models_for_tests import Floats, model
 
@@ -32,6 +36,44 @@ def test_two_equal_models_do_not_differ_and_the_power_is_named() -> None:
     overall, tasks = found.sentences
     assert overall.startswith("Overall, code does not differ significantly from text (+0.000, 95% interval -0.0")
     assert tasks.startswith("Of 2 differences by task, none survives Holm's correction; 80% power needs a true diff")
+
+
+def test_the_answer_counts_what_cannot_be_found_at_any_size() -> None:
+    """Three right or wrong answers reject nothing, however large the difference."""
+    same = {"logic/large": right(50), "logic/small": right(2, 3), "legal/small_too": right(1, 3)}
+    (_, tasks) = answer({"text": same, "code": same}).sentences
+    assert tasks.startswith("Of 3 differences by task, none survives Holm's correction; 80% power needs a true diff")
+    assert tasks.endswith("; 2 of 3 cannot be found with these runs, whatever their size.")
+    few = {"logic/small": right(2, 3)}
+    assert (
+        answer({"text": few, "code": few})
+        .sentences[-1]
+        .endswith("; no difference of any size has 80% power with these runs.")
+    )
+
+
+def _factorial(n_items: tuple[int, ...]) -> FactorialAnalysis:
+    """A 2 x 2 without effects, with a run per cell and seed, on a task of each number of items."""
+    rng, runs = np.random.default_rng(5), []
+    for cell in itertools.product(("plain", "code"), repeat=2):
+        for seed in range(2):
+            values = {f"logic/t{items}": (rng.random(items) < 0.5).astype(float) for items in n_items}
+            one = model(f"{'-'.join(cell)}-{seed}", values)
+            runs.append(TrainingRun(cell=cell, plot=f"{cell[0]}-{seed}", checkpoints=(one,)))
+    levels = ("plain", "code")
+    study = Study(factors={"pretrain": levels, "tune": levels}, runs=tuple(runs), parents={}, cot=None, unknown=0)
+    return analyse(study, AnalysisOptions(last=1, force=False), [])
+
+
+def test_the_answer_of_a_study_counts_the_effects_that_cannot_be_found() -> None:
+    study = _factorial((400, 4, 5))
+    by_task = [row.estimate.mde for row in study.rows if row.family == SECONDARY]
+    never = sum(math.isinf(one) for one in by_task)
+    assert (len(by_task), never) == (9, 4)
+    assert (
+        factorial_answer(study).sentences[1].endswith("; 4 of 9 cannot be found with these runs, whatever their size).")
+    )
+    assert "cannot be found" not in factorial_answer(_factorial((400, 401))).sentences[1]
 
 
 def test_the_answer_names_each_arm_that_differs_and_counts_the_others() -> None:

@@ -56,10 +56,12 @@ def test_the_numbers_of_a_comparison_are_those_of_harness_stats_on_the_paired_it
     assert overall["p_corrected"] == overall["p"]
     corrected = np.maximum(stats.correct(list(p_values.values())), overall["p"])
     assert [rows[task]["p_corrected"] for task in p_values] == pytest.approx(list(corrected))
-    safe = stats.hochberg([one.p for one in margins.values()]) < 0.05
-    harmful = stats.hochberg([one.p_inferior for one in margins.values()]) < 0.05
+    harm_overall = overall["margin_p"]  # one-sided; two-sided for a loss beyond the margin
+    inferior_overall = 2.0 * (1.0 - harm_overall) if harm_overall > 0.5 else 1.0
+    safe = stats.hochberg([*(one.p for one in margins.values()), harm_overall]) < 0.05
+    harmful = stats.hochberg([*(one.p_inferior for one in margins.values()), inferior_overall]) < 0.05
     expected = np.select([safe, harmful], ["non-inferior", "inferior"], "inconclusive").tolist()
-    assert [rows[task]["conclusion"] for task in margins] == expected
+    assert [*(rows[task]["conclusion"] for task in margins), overall["conclusion"]] == expected
 
 
 def test_the_ranking_is_that_of_harness_stats_on_the_same_items(command: Command, runs: Path) -> None:

@@ -63,6 +63,76 @@ def test_a_wrong_design_is_refused_in_one_line(old: str, new: str, part: str, co
     assert part in err
 
 
+# What is written in place of a part of the file, the line that the message names, what it says and the remedy.
+YAML_MISTAKES = {
+    "tabs": (("  tune:", "\ttune:"), 5, "found character '\\t'", "indent with spaces, not with tabs"),
+    "no colon after a section": (("factors:", "factors"), 2, "not valid YAML", "end the key before it with a colon"),
+    "no colon in a run": (("seed: 1", "seed 1"), 17, "could not find expected ':'", "write key: value, with a colon"),
+    "a list for the factors": (
+        ("factors:\n", "factors: [a]\nx:\n"),
+        2,
+        "'x' is unknown",
+        "give only factors, main, runs",
+    ),
+    "a mapping for the runs": (("runs:\n", "runs: {a: b}\ncot:\n"), 8, "runs is {'a': 'b'}", "give a list of runs"),
+    "an unknown key": (("seed: 1", "sed: 1"), 17, "runs[1]: 'sed' is unknown", "give only run, parent, seed"),
+    "a number for a run": (("run: runs/NC-1", "run: 5"), 24, "runs[3]: run is 5", "give a run folder"),
+    "a list for a seed": (("seed: 1", "seed: [1]"), 17, "runs[1].seed: is [1]", "give one name or number"),
+    "an unknown level": (("tune: code", "tune: cod"), 21, "runs[2].tune: 'cod' is no level", "give one of plain, code"),
+    "a key given twice": (("seed: 1", "seed: 1\n  seed: 2"), 18, "'seed' (line 18) appears twice", "keep one"),
+    "a run that does not exist": (("run: runs/NC-1", "run: x"), 24, "run x: no such folder", "correct it there"),
+    "a run given twice": (("run: runs/NC-1", "run: runs/NC-0"), 24, "is named twice", "give each run once"),
+    "an open bracket": (("run: runs/NC-1", "run: [runs"), 24, "expected ',' or ']'", "close the bracket"),
+    "an open quote": (("run: runs/NC-1", "run: 'runs"), 24, "unexpected end of stream", "close the quotes"),
+    "a sign without quotes": (("run: runs/NC-1", "run: @a"), 24, "character '@'", "put the text in quotes"),
+    "an indented key": (
+        ("  tune: code\n", "    tune: code\n"),
+        21,
+        "mapping values are not",
+        "indent keys of one mapping",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", YAML_MISTAKES)
+def test_a_mistake_in_yaml_names_file_line_and_remedy(name: str, command: Command, small: Path) -> None:
+    (old, new), line, part, remedy = YAML_MISTAKES[name]
+    other = small.with_name("mistake.yaml")
+    text = small.read_text()
+    assert old in text
+    other.write_text(text.replace(old, new, 1))
+    code, out, err = command("compare", "--design", other)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert f"line {line}" in err
+    for words in (str(other), part, remedy):
+        assert words in err, err
+    assert "<unicode string>" not in err
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"", "is empty"),
+        (b"# only a comment\n", "is empty"),
+        (b"- a\n- b\n", "line 1: is a list, not a mapping"),
+        (b"hello", "line 1: is 'hello', not a mapping"),
+        (bytes(range(256)), "is not text in UTF-8"),
+        (b"PK\x03\x04\0\0", "is not text, but a binary file"),
+        (None, "is a folder"),
+    ],
+)
+def test_what_is_no_design_file_is_named_with_what_one_is(
+    content: bytes | None, part: str, command: Command, tmp_path: Path
+) -> None:
+    place = tmp_path / "design.yaml"
+    place.mkdir() if content is None else place.write_bytes(content)
+    code, out, err = command("compare", "--design", place)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert f"{place}" in err
+    assert part in err
+    assert "give a design file with factors and runs, see docs/statistics.md" in err
+
+
 @pytest.mark.parametrize(
     ("old", "new", "part"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from harness.reports.analysis.plan import PlanFlags, read_plan
 from harness.stats.planning import PlannedTask, plan_contrast
 from harness.stats.shapes import Components, Shape
 from tests.reports.conftest import Command
@@ -382,3 +383,31 @@ def test_earlier_runs_with_constant_tasks_only_are_refused_in_one_line(command: 
     code, out, err = command("power", plan)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert "tasks.logic: its components leave some contrast without error; give residual > 0" in err
+
+
+@pytest.mark.parametrize(("effect", "says"), [(3, False), (0.03, True)])
+def test_the_unit_of_effects_stands_below_the_result(
+    effect: float, says: bool, command: Command, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    tasks = {"a": {"items": 300, "chance": 0.25}}
+    plan.write_text(yaml.safe_dump({"factors": {"tune": ["plain", "code"]}, "seeds": 3, "tasks": tasks}))
+    code, out, err = command("power", plan, "--effect", effect)
+    assert (code, err) == (0, "")
+    head = " ".join(out.partition("Power and detectable effects, in points")[0].split())
+    assert "1 point is 0.01 of a task's accuracy" in head
+    assert "not a standard deviation" in head
+    assert ("An effect of 0.03 points is 0.0003; for 0.03, give 3." in head) == says
+
+
+def test_three_points_are_a_difference_of_three_hundredths(command: Command, tmp_path: Path) -> None:
+    """By task the points of accuracy; overall they are divided by 1 - chance, so that fewer are found."""
+    plan = tmp_path / "plan.yaml"
+    tasks = {"a": {"items": 300, "chance": 0.5}}
+    plan.write_text(yaml.safe_dump({"factors": {"tune": ["plain", "code"]}, "seeds": 3, "tasks": tasks}))
+    rows = json.loads(command("power", plan, "--format", "json")[1])["tables"]["power"]
+    by_task = {row["task"]: row for row in rows}
+    read = read_plan(plan, PlanFlags())
+    (kind,) = read.contrasts.values()
+    assert by_task["a"]["mde"] == pytest.approx(100 * plan_contrast(kind, [read.tasks["a"].planned], 3).mde)
+    assert by_task["overall"]["mde"] == pytest.approx(2 * by_task["a"]["mde"])

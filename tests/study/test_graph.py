@@ -16,6 +16,7 @@ from harness.cli.study_work import _wanted
 from harness.errors import InputError
 from harness.reports.analysis.design import level_name, read_design, read_factors
 from harness.reports.analysis.metric import BITS, GOLD
+from harness.reports.analysis.yaml_file import Place
 from harness.study.design import TAKEN_NAMES
 from harness.study.experiment import read_experiment
 from harness.study.folder import StudyFolder
@@ -264,7 +265,7 @@ def test_a_design_has_no_factor_with_a_name_that_compare_refuses(
     name: str, study: Study, graph_of: Callable[[], Graph]
 ) -> None:
     with pytest.raises(InputError, match="this name is taken"):
-        read_factors(Path("design.yaml"), {"factors": {name: ["N", "C"]}})
+        read_factors(Place(path=Path("design.yaml"), lines={}), {"factors": {name: ["N", "C"]}})
     study.fields["factors"][name] = study.fields["factors"].pop("tune")
     study.fields["stages"]["tuned"]["code"] = f"{{{name}}}"
     study.write({"compare": {"stage": "tuned", "design": ["pretrain", name]}})

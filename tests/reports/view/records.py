@@ -13,9 +13,9 @@ from typing import Any
 from harness.records import index
 from harness.records.run_folder import RunRecord, TaskRecord
 from harness.reports.view.index import Index
+from harness.reports.view.options import Options
 from harness.reports.view.pages import Pages
 from harness.reports.view.preparing import prepared
-from harness.reports.view.results import Options
 from harness.reports.view.server import listening, server_of
 
 TIME = "2025-03-04T05-06-07.000000"

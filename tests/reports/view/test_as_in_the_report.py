@@ -14,7 +14,10 @@ from tests.reports.conftest import Command
 from tests.reports.view.records import choice, pages_of, text, write_model
 
 CELL = re.compile(r'<td class="cell (\w+)(?: s(\d+))?( real)?"(?: style="--strength:(\d+)%")?>(.*?)</td>', re.DOTALL)
-ROW = re.compile(r'<tr(?: data-arm="[^"]*")?><th scope="row" class="name[^"]*">([^<]*)</th>(.*?)</tr>', re.DOTALL)
+ROW = re.compile(
+    r'<tr(?: data-arm="[^"]*")?><th scope="row" class="name[^"]*">([^<]*)(?:<small>[^<]*</small>)?</th>(.*?)</tr>',
+    re.DOTALL,
+)
 FOREST = re.compile(r'<svg class="effects".*?</svg>', re.DOTALL)
 
 # How many items of colours are right, then failed and truncated requests by task.

@@ -83,6 +83,13 @@ def test_words_that_cannot_be_searched_find_nothing_and_the_page_says_why(pages:
     assert "none of 0" in html
 
 
+@pytest.mark.parametrize(("words", "n_links"), [("nowhere", 0), ("energy", 2)])
+def test_only_a_list_with_items_can_be_saved(pages: Pages, words: str, n_links: int) -> None:
+    html = pages.items(Filter(models=("base", "code"), words=words))
+    assert html.count('href="/export?') == n_links
+    assert ("Save these" in html) == (n_links > 0)
+
+
 def test_spaces_alone_are_no_search(pages: Pages) -> None:
     assert filter_of(pages.index, [("words", "  ")]).words == ""
     assert filter_of(pages.index, [("words", " light ")]).words == "light"
