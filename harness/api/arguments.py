@@ -59,7 +59,7 @@ class Call:
 
 class _RaisingParser(Parser):
     def error(self, message: str) -> NoReturn:
-        raise InputError(message)
+        raise InputError(self.with_remedy(message))
 
 
 @functools.cache

@@ -234,7 +234,9 @@ def _base_location(base_source: str, adapter: Path) -> str:
 
 def _gguf(source: str, path: Path, *, verify: bool) -> Checkpoint:
     if path.suffix != ".gguf":
-        raise CheckpointError(f"{path}: a single file must be a .gguf file; for safetensors give its folder.")
+        raise CheckpointError(
+            f"{path}: a single file must be a .gguf file; give one, or the folder of a safetensors file."
+        )
     from harness.checkpoints.gguf import converted
 
     folder = converted(path, verify=verify)

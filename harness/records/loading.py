@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import RecordError
+from harness.errors import RecordError, did_you_mean
 from harness.natural_order import natural_key
 from harness.records.items import ItemTable, damaged_file, read_item_table
 from harness.records.naming import with_distinct_names
@@ -85,7 +85,10 @@ def index(
         key = (*model.identity, time) if all_runs else model.identity
         by_identity[key] = _merged(by_identity.get(key), _only(model, tasks))
     if seen and (unknown := [name for name in tasks if not fnmatch.filter(seen, name)]):
-        raise RecordError(f"--tasks {','.join(unknown)}: no run of this task; the runs have {', '.join(sorted(seen))}.")
+        raise RecordError(
+            f"--tasks {','.join(unknown)}: no run of this task; give one of {', '.join(sorted(seen))}."
+            f"{did_you_mean(unknown[0], seen, limit=1)}"
+        )
     named = with_distinct_names(list(by_identity.values()))
     empty = [_empty(model) for model in named if not model.tasks]
     models = sorted((model for model in named if model.tasks), key=lambda model: (natural_key(model.name), model.name))
