@@ -95,9 +95,8 @@ def averaged_items(run: TaskRun, key: str) -> tuple[FloatArray, npt.NDArray[np.s
     column = run.items.values.get(metric)
     values = np.array([]) if column is None else column[rows]
     answered = np.isfinite(values)
-    if not answered.any() or not math.isclose(
-        float(values[answered].mean()), run.metrics[key], rel_tol=1e-9, abs_tol=1e-12
-    ):
+    recorded = run.metrics.get(key, math.nan)
+    if not answered.any() or not math.isclose(float(values[answered].mean()), recorded, rel_tol=1e-9, abs_tol=1e-12):
         return None
     return values[answered], None if run.items.cluster is None else run.items.cluster[rows][answered]
 
