@@ -19,6 +19,7 @@ from harness.reports.analysis.comparability import caveats_of, forced_caveats
 from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired, mismatches, pair
+from harness.reports.analysis.value_limits import are_shares
 from harness.stats import Ranking, aggregate_weights, rank_models
 from harness.wording import counted
 
@@ -209,7 +210,7 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
         notes.append(f"{name} is left out: {first.metric.removesuffix(',none')} is not a mean over items in every run.")
         return None
     values, items = paired.values, paired.values.shape[1]
-    if not first.higher_is_better or (values.size and not ((values >= 0.0) & (values <= 1.0)).all()):
+    if not first.higher_is_better or not are_shares(first.metric, values):
         notes.append(f"{name} is left out: {first.metric} is not on a scale from 0 to 1 where more is better.")
         return None
     if items < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
