@@ -110,6 +110,7 @@ def test_a_difference_of_shares_ends_at_minus_one_and_one(metric: str) -> None:
 def test_a_difference_of_percentages_below_one_percent_does_not_end_at_one() -> None:
     """BLEU is from 0 to 100, so a difference of several points is possible although all items have less than one."""
     row = _difference("bleu,none")
+    assert row.interval is not None
     half = 4.3027 * row.standard_error
     assert row.interval == pytest.approx((row.difference - half, row.difference + half), rel=1e-3)
     assert row.interval[1] > 1.0
