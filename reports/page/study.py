@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from harness.reports.analysis.contrasts import is_two_by_two
 from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.analysis.matrix import Matrix
-from harness.reports.analysis.recipe_graph import RecipeArm
+from harness.reports.analysis.recipe_graph import arms_of
 from harness.reports.analysis.study import evaluated_models
 from harness.reports.analysis.training_curves import CurvePanel
 from harness.reports.charts.forest import COLUMNS_PER_BAND
@@ -85,15 +84,3 @@ def _tables(analysis: FactorialAnalysis, matrix: Matrix, document: Document) -> 
         else table
         for table in document.tables
     ]
-
-
-def arms_of(analysis: FactorialAnalysis) -> list[RecipeArm]:
-    """Return the arms, for the picture of what they were made from."""
-    arms = []
-    for arm in analysis.arms:
-        runs = [run for run in analysis.study.runs if run.cell == arm.cell]
-        models = [run.checkpoints[-1] for run in runs]
-        parents = [name for run in runs for name in run.ancestors[:1]]
-        label = f"{arm.name}: {', '.join(arm.cell)}" if is_two_by_two(analysis.study.factors) else ""
-        arms.append(RecipeArm(name=arm.name, models=models, parents=parents, label=label))
-    return arms
