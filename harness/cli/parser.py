@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from harness.errors import InputError, did_you_mean
-from harness.recorded_command import without_url_secrets
+from harness.redaction import without_url_secrets
 from harness.visible import visible
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a negative number
