@@ -23,7 +23,10 @@ from torch import Tensor
 from harness.engines.hf.decoding import STAGE, Batch, Decoder, Row
 from harness.engines.hf.steps import join_caches, roomy_layers
 
-FEWEST = 8  # rows that are read at a time, if as many wait
+# Waiting rows are read once this many can join: one pass for several prompts costs less than a pass for each. With room
+# for fewer than 32 rows, a quarter of the room is enough: with room for 12, 8 free places would leave 4 rows computing.
+FEWEST = 8
+FREE_SHARE = 1 / 4
 
 
 class CannotFlowError(Exception):
@@ -75,7 +78,8 @@ def _room(decoder: Decoder, batch: Batch | None, waiting: Sequence[Row], budget:
         return max(1, min(len(waiting), budget // (longest + ahead)))
     most = budget // (max(longest, batch.width) + ahead)
     room = most - len(batch.rows)
-    return min(room, len(waiting)) if room >= min(FEWEST, len(waiting), max(1, most // 4)) else 0
+    enough = min(FEWEST, len(waiting), max(1, int(most * FREE_SHARE)))
+    return min(room, len(waiting)) if room >= enough else 0
 
 
 def _fitting(batch: Batch, budget: int) -> tuple[Batch, list[Row]]:
