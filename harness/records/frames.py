@@ -66,7 +66,7 @@ def results_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:
             "stderr": _standard_error(run, key),
             "higher_is_better": run.higher_is_better if key == run.metric else None,
             "chance": run.chance,
-            "items": run.items_asked,
+            "items": run.items_requested,
             "items_scored": run.items.rows(key.partition(",")[2]).size,
             "failed": run.failed,
             "version": run.version,

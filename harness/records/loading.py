@@ -105,7 +105,7 @@ def _only(model: ModelRecords, tasks: Sequence[str]) -> ModelRecords:
         model,
         tasks={name: run for name, run in model.tasks.items() if _is_selected(name, tasks)},
         unscored={name: failed for name, failed in model.unscored.items() if _is_selected(name, tasks)},
-        unscored_asked={name: one for name, one in model.unscored_asked.items() if _is_selected(name, tasks)},
+        unscored_items={name: one for name, one in model.unscored_items.items() if _is_selected(name, tasks)},
     )
 
 
@@ -226,7 +226,7 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
     if known is None:
         return more
     tasks, unscored, unscored_at = dict(known.tasks), dict(known.unscored), dict(known.unscored_at)
-    asked = dict(known.unscored_asked)
+    items = dict(known.unscored_items)
     for name, run in more.tasks.items():
         if max(tasks[name].time if name in tasks else "", unscored_at.get(name, "")) < run.time:
             tasks[name] = run
@@ -236,7 +236,7 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
         time = more.unscored_at.get(name, "")
         if max(tasks[name].time if name in tasks else "", unscored_at.get(name, "")) < time:
             tasks.pop(name, None)  # do not use an older successful run instead of the failed one
-            unscored[name], unscored_at[name], asked[name] = failed, time, more.unscored_asked[name]
+            unscored[name], unscored_at[name], items[name] = failed, time, more.unscored_items[name]
     folders = tuple(dict.fromkeys(run.results.parent for run in tasks.values())) or known.folders
     return replace(
         known,
@@ -244,7 +244,7 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
         folders=folders,
         unscored=unscored,
         unscored_at=unscored_at,
-        unscored_asked=asked,
+        unscored_items=items,
     )
 
 

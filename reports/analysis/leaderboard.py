@@ -40,7 +40,7 @@ class RankedTask:
         chance: Value that guessing reaches.
         counted: Whether it is part of the overall value.
         items: Items that every model answered.
-        asked: Items that the model with the most items was asked.
+        requested: Items of the model with the most items.
         paired: The values of the common items; rows in the order of `Leaderboard.models`.
         warnings: Why it would not be ranked without ``--force``.
     """
@@ -52,7 +52,7 @@ class RankedTask:
     chance: float
     counted: bool
     items: int
-    asked: int
+    requested: int
     paired: Paired
     warnings: tuple[str, ...] = ()
 
@@ -155,12 +155,12 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
 
 def _few_common_items(models: Sequence[ModelRecords], tasks: Sequence[RankedTask]) -> list[str]:
     """Return a caution if the ranks rest on fewer than half of the items, because one run has few."""
-    items, asked = sum(task.items for task in tasks), sum(task.asked for task in tasks)
-    if items >= SHARE_OF_ITEMS * asked:
+    items, requested = sum(task.items for task in tasks), sum(task.requested for task in tasks)
+    if items >= SHARE_OF_ITEMS * requested:
         return []
-    shortest = min(models, key=lambda model: sum(model.tasks[task.task].items_asked for task in tasks))
+    shortest = min(models, key=lambda model: sum(model.tasks[task.task].items_requested for task in tasks))
     return [
-        f"Ranked on {items:,} of {asked:,} items, those that every model answered; {shortest.name} has the fewest. "
+        f"Ranked on {items:,} of {requested:,} items, those that every model answered; {shortest.name} has the fewest. "
         "Leave it out to rank the others on more."
     ]
 
@@ -219,9 +219,9 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
     clusters = None if paired.clusters is None else len(set(paired.clusters.tolist()))
     if clusters is not None and clusters < FEW_CLUSTERS:
         notes.append(f"{name}: {items} items in {clusters} clusters; so few clusters tell hardly any models apart.")
-    asked = max(run.items_asked for run in listed)
-    if items < asked:
-        notes.append(f"{name}: ranked on the {items} of {asked} items that every model answered.")
+    requested = max(run.items_requested for run in listed)
+    if items < requested:
+        notes.append(f"{name}: ranked on the {items} of {requested} items that every model answered.")
     return RankedTask(
         task=name,
         domain=first.domain,
@@ -230,7 +230,7 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[str], *,
         chance=first.chance,
         counted=True,
         items=items,
-        asked=asked,
+        requested=requested,
         paired=paired,
         warnings=tuple(reasons),
     )

@@ -16,6 +16,12 @@ from harness.reports.documents.answers import factorial_answer
 from harness.reports.documents.glossary import glossary
 from harness.reports.documents.tables import Document, Table
 from harness.reports.page.environment import render_template
+from harness.reports.page.failed_and_cut import (
+    failed_and_cut_of_arms,
+    failed_and_cut_of_contrasts,
+    marked_names,
+    with_failed_and_cut,
+)
 from harness.reports.page.matrix_view import matrix_view
 from harness.reports.page.sections import (
     curves_view,
@@ -27,7 +33,6 @@ from harness.reports.page.sections import (
     settings_view,
 )
 from harness.reports.page.table_view import table_view
-from harness.reports.page.troubles import arm_troubles, contrast_troubles, troubled_rows, with_troubles
 
 
 def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[CurvePanel], document: Document) -> str:
@@ -54,7 +59,7 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
             "chain": (),
             "matrix": matrix_view(matrix),
             "forest": [
-                drawn(draw_study_effects(analysis, per_band, troubled_rows(matrix)))
+                drawn(draw_study_effects(analysis, per_band, marked_names(matrix)))
                 for per_band in (COLUMNS_PER_BAND, 1)
             ],
             "curves": curves_view(curves),
@@ -76,11 +81,14 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
 def _tables(analysis: FactorialAnalysis, matrix: Matrix, document: Document) -> list[Table]:
     """Return the tables of the document; contrasts and arms name failed and truncated requests."""
     meaning = "Requests without an answer, and requests whose input was truncated, of all arms in the row."
-    troubles = {"contrasts": contrast_troubles(analysis, matrix), "arms": arm_troubles(analysis, matrix)}
+    texts = {
+        "contrasts": failed_and_cut_of_contrasts(analysis, matrix),
+        "arms": failed_and_cut_of_arms(analysis, matrix),
+    }
     after = {"contrasts": "interval", "arms": "mean"}
     return [
-        with_troubles(table, troubles[table.key], after=after[table.key], meaning=meaning)
-        if table.key in troubles
+        with_failed_and_cut(table, texts[table.key], after=after[table.key], meaning=meaning)
+        if table.key in texts
         else table
         for table in document.tables
     ]

@@ -238,9 +238,9 @@ def test_tokens_that_only_another_context_computed_are_queried_again_with_the_ca
         scoring(context, " " + " ".join(behind)),
         scoring(f"{context} {behind[0]}", " " + " ".join([*behind[1:18], "why", "not"])),
     ]
-    before = engine.asked_again
+    before = engine.repeated_queries
     assert_same_scores(engine, reference, requests)
-    assert engine.asked_again > before
+    assert engine.repeated_queries > before
 
 
 def test_the_order_of_requests_changes_no_bit_of_an_answer(engine: VllmEngine) -> None:
@@ -359,9 +359,9 @@ def test_a_context_takes_as_few_queries_as_its_continuations_need(
 ) -> None:
     context = context_of(tokenizer, tokens, seed=tokens)
     requests = [scoring(context, end if len(end) == 1 else f" {end}") for end in ends]
-    before, again = engine.asked, engine.asked_again
+    before, again = engine.queries, engine.repeated_queries
     assert_same_scores(engine, reference, requests)
-    assert (engine.asked - before, engine.asked_again - again) == (queries, 0)
+    assert (engine.queries - before, engine.repeated_queries - again) == (queries, 0)
 
 
 def test_adapters_share_one_loaded_base_and_score_as_in_lm_eval(model: Path, tmp_path: Path) -> None:
