@@ -16,7 +16,7 @@ from unittest import mock
 from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from harness.recorded_command import without_url_secrets
+from harness.redaction import without_url_secrets
 from harness.visible import say, visible
 from harness.wrapping import wrapped
 

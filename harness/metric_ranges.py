@@ -57,10 +57,13 @@ class MetricRange:
         return (self.low, self.high) if inside else (-math.inf, math.inf)
 
 
+SHARE = MetricRange(low=0.0, high=1.0, unit="proportion")
+
+
 def range_of(metric: str) -> MetricRange:
     """Return the range of a metric by its name without the filter, such as ``acc`` or ``pass@10``."""
     if metric in _SHARES or metric.startswith("pass@"):
-        return MetricRange(low=0.0, high=1.0, unit="proportion")
+        return SHARE
     if metric == "mcc":
         return MetricRange(low=-1.0, high=1.0, unit="points")
     if metric in _PERCENT:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import harness
+from harness.cli import doctor_command
 from harness.records.run_folder import read_record
 from tests.conftest import PIP, HarnessCommand
 from tests.models import save_tiny_llama
@@ -132,6 +133,16 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(
     assert "sandbox for programs" in said.splitlines()[0], "among what is not available"
     assert "no   sandbox for programs: " in said
     assert "install bubblewrap" in said
+
+
+def test_the_doctors_answer_is_about_the_default_backend_wherever_it_is_listed(
+    harness_here: HarnessCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs = {"other": (("no_such_module",), (), "pip install other"), **doctor_command.NEEDS}
+    monkeypatch.setattr(doctor_command, "NEEDS", needs)
+    done = harness_here("doctor")
+    assert done.returncode == 0
+    assert done.stdout.startswith("`harness eval` can run here with the hf backend. Not available: other")
 
 
 def test_version(harness_here: HarnessCommand) -> None:

@@ -32,7 +32,7 @@ PACKAGES = [
     "stats",
     "terminal_table", "console", "hub_access", "notebook", "wrapping", "ray_cluster", "file_systems", "digests",
     "natural_order", "metric_ranges", "versions", "paths", "plain_yaml", "errors", "flags", "wording", "visible",
-    "recorded_command", "",
+    "redaction", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}

@@ -19,7 +19,7 @@ from typing import NoReturn
 from harness.cli import Parser
 from harness.cli.commands import load_command
 from harness.errors import InputError, did_you_mean
-from harness.recorded_command import recorded_command
+from harness.redaction import recorded_command
 
 # Arguments whose mapping is written as key=value words; other mappings are JSON.
 PAIRS = ("overrides", "executor_args")
@@ -59,7 +59,7 @@ class Call:
 
 class _RaisingParser(Parser):
     def error(self, message: str) -> NoReturn:
-        raise InputError(message)
+        raise InputError(self.with_remedy(message))
 
 
 @functools.cache

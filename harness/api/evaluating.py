@@ -48,19 +48,19 @@ def evaluate(
         raise InputError(
             "harness.evaluate: does not run under torchrun; run `torchrun -m harness eval`, or give replicas=N."
         )
-    asked = call("eval", {"model": model, "tasks": tasks, "output_path": output_path, **flags})
+    parsed = call("eval", {"model": model, "tasks": tasks, "output_path": output_path, **flags})
     with quietly():
         from harness.evaluation.run import evaluate_all
         from harness.evaluation.teams import open_team
         from harness.evaluation.trackers import open_trackers, sources_of
 
-        options = tracker_options(asked.args)
-        spec = replace(evaluation_spec(asked.args), command=asked.command_line, keep_samples=options.keep_samples)
+        options = tracker_options(parsed.args)
+        spec = replace(evaluation_spec(parsed.args), command=parsed.command_line, keep_samples=options.keep_samples)
         done = []
         with (
             open_trackers(options, sources_of(spec, options)) as trackers,
             open_team(spec, None, ()) as team,
-            EvalProgress(progress_file(asked.args)) as progress,
+            EvalProgress(progress_file(parsed.args)) as progress,
         ):
             for one in evaluate_all(spec, progress, team):
                 trackers.log(one)

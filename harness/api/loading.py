@@ -87,21 +87,14 @@ def _value(model: str, run: TaskRun) -> values.Value:
 
 
 def _interval(run: TaskRun) -> tuple[float, float] | None:
-    import numpy as np
-
     from harness.metric_ranges import range_of
+    from harness.records.frames import averaged_items
     from harness.stats import interval
 
-    metric, _, filter_name = run.metric.partition(",")
-    if not run.is_mean:
+    if (items := averaged_items(run, run.metric)) is None:
         return None
-    rows = run.items.rows(filter_name)
-    column = run.items.values[metric][rows]
-    answered = np.isfinite(column)
-    if not answered.any():
-        return None
-    clusters = None if run.items.cluster is None else run.items.cluster[rows][answered]
-    ends = interval(column[answered], clusters).within(range_of(metric).limits(column[answered]))
+    answered, clusters = items
+    ends = interval(answered, clusters).within(range_of(run.metric.partition(",")[0]).limits(answered))
     return ends.low, ends.high
 
 
@@ -134,7 +127,7 @@ def load(
         skip_broken: Leave damaged files out, with a note.
 
     Raises:
-        InputError: no folder is given, or something else.
+        InputError: no folder is given, or an argument is neither a path nor a result of `harness.evaluate`.
         RecordError: there are no runs, a task is unknown, or a file is damaged.
     """
     from harness.records import load as load_records

@@ -173,8 +173,8 @@ def leaderboard(*runs: Place, **flags: Unpack[LeaderboardFlags]) -> Leaderboard:
 
 
 def _made(command: str, arguments: dict[str, object]) -> tuple[_Result, list[Path]]:
-    asked = call(command, arguments)
+    parsed = call(command, arguments)
     module = cast("_ReportCommand", load_command(command))
     # With the tables that the JSON has, whichever file is written.
-    result = module.result(argparse.Namespace(**{**vars(asked.args), "format": "json"}), asked.command_line)
-    return result, result.save(asked.args)
+    result = module.result(argparse.Namespace(**{**vars(parsed.args), "format": "json"}), parsed.command_line)
+    return result, result.save(parsed.args)

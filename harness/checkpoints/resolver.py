@@ -22,11 +22,11 @@ from harness.checkpoints.checkpoint import (
     weight_files,
 )
 from harness.checkpoints.folders import ADAPTER_CONFIG, SAVED_STATES, TRAINER_STEP, step_number
+from harness.checkpoints.hub import UnavailableError, hub_folder
 from harness.checkpoints.stage_manifest import MANIFEST_NAME
 from harness.checkpoints.tokenizer import has_tokenizer, with_tokenizer
 from harness.checkpoints.unmerged import refuse_unmerged
-from harness.errors import CheckpointError, whole_reason
-from harness.hub_access import cache_only_without_hub
+from harness.errors import CheckpointError
 
 # If this one is damaged, transformers uses defaults without a warning.
 GENERATION_CONFIG = "generation_config.json"
@@ -234,7 +234,9 @@ def _base_location(base_source: str, adapter: Path) -> str:
 
 def _gguf(source: str, path: Path, *, verify: bool) -> Checkpoint:
     if path.suffix != ".gguf":
-        raise CheckpointError(f"{path}: a single file must be a .gguf file; for safetensors give its folder.")
+        raise CheckpointError(
+            f"{path}: a single file must be a .gguf file; give one, or the folder of a safetensors file."
+        )
     from harness.checkpoints.gguf import converted
 
     folder = converted(path, verify=verify)
@@ -249,20 +251,10 @@ def _gguf(source: str, path: Path, *, verify: bool) -> Checkpoint:
 
 
 def _hub(source: str, *, revision: str | None, allow_pickle: bool, base: str | None = None) -> Checkpoint:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py"]
-    no_hub = ""
+    patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "*.py", *(["*.bin"] if allow_pickle else [])]
     try:
-        with cache_only_without_hub() as no_hub:
-            folder = Path(
-                snapshot_download(
-                    source, revision=revision, allow_patterns=[*patterns, "*.bin"] if allow_pickle else patterns
-                )
-            )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        reason = whole_reason(error) if isinstance(error, HFValidationError) else no_hub or whole_reason(error)
+        folder = hub_folder(source, revision=revision, patterns=patterns)
+    except UnavailableError as reason:
         raise CheckpointError(
             f"{source}: neither a local path nor available from the hub ({reason}); "
             "check the name, your connection and `hf auth login`, or give a local folder."

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from harness.checkpoints.checkpoint import TOKENIZER_FILES, Checkpoint, check_tokenizer, read_json
 from harness.checkpoints.folders import TRAINER_STEP, step_number
-from harness.errors import CheckpointError, whole_reason
-from harness.hub_access import cache_only_without_hub
+from harness.checkpoints.hub import UnavailableError, hub_folder
+from harness.errors import CheckpointError
 
 # JSON files that transformers may ignore without a warning when they are damaged.
 TOKENIZER_SETTINGS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -87,17 +87,9 @@ def _given_folder(given: str) -> Path:
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    no_hub = ""
     try:
-        with cache_only_without_hub() as no_hub:
-            folder = Path(
-                snapshot_download(name, allow_patterns=["*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken", "*.py"])
-            )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        reason = whole_reason(error) if isinstance(error, HFValidationError) else no_hub or whole_reason(error)
+        folder = hub_folder(name, patterns=["*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken", "*.py"])
+    except UnavailableError as reason:
         raise CheckpointError(
             f"--tokenizer {name}: neither a local folder nor available from the hub ({reason}); check the "
             "name and your connection, or give a local folder."

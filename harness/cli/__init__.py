@@ -22,7 +22,7 @@ from harness.cli.commands import command_names, load_command
 from harness.cli.lm_eval_commands import COMMANDS, EVAL_FLAGS, own_command
 from harness.cli.parser import Parser
 from harness.errors import HarnessError, InputError, did_you_mean
-from harness.recorded_command import without_url_secrets
+from harness.redaction import without_url_secrets
 from harness.visible import visible
 
 __all__ = ["INTERRUPTED", "Parser", "build_parser", "main", "sub_parsers", "with_underscores"]

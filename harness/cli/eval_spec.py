@@ -10,7 +10,7 @@ from harness.cli.flag_values import checked_items, names, pairs
 from harness.cli.lm_eval_model import in_own_words
 from harness.errors import InputError
 from harness.paths import check_data_dir
-from harness.recorded_command import recorded_command
+from harness.redaction import recorded_command
 
 if TYPE_CHECKING:
     from harness.engines.spec import EngineSpec

@@ -24,7 +24,7 @@ from harness.cli.flag_values import pairs
 from harness.cli.parser import RaisingParser
 from harness.engines.quantizing import QUANTIZING
 from harness.errors import InputError, did_you_mean
-from harness.recorded_command import without_secret_values
+from harness.redaction import without_secret_values
 
 ENGINES = {"hf": "hf", "hf-auto": "hf", "huggingface": "hf", "vllm": "vllm"}
 # Argument -> flag, for models whose weights are opened here.

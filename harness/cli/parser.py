@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from harness.errors import InputError, did_you_mean
-from harness.recorded_command import without_url_secrets
+from harness.redaction import without_url_secrets
 from harness.visible import visible
 
 _NUMBER = re.compile(r"-\d+|-\d*\.\d+")  # what argparse takes for a negative number
+_REQUIRED = "the following arguments are required: "
 # What `parse_known_args` takes and returns differs with the type of its namespace; argparse's own stubs overload it.
 Known = Any
 
@@ -45,8 +46,23 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print one line and exit with 2."""
-        line = visible(without_url_secrets(message), one_line=True)
+        line = visible(without_url_secrets(self.with_remedy(message)), one_line=True)
         self.exit(2, f"{self.prog}: {line} (see {self.prog} --help)\n")
+
+    def with_remedy(self, message: str) -> str:
+        """Say what to give where argparse only lists what is missing; return another message as it is."""
+        missing = message.removeprefix(_REQUIRED)
+        if missing == message:
+            return message
+        names = missing.split(", ")
+        wanted = [self._wanted(action) for action in self._actions if argparse._get_action_name(action) in names]  # noqa: SLF001
+        return f"{missing}: missing; give {' and '.join(wanted)}"
+
+    def _wanted(self, action: argparse.Action) -> str:
+        """Return a flag or word with its choices, otherwise its help: ``--tasks (tasks, groups, ...)``."""
+        name = max(action.option_strings, key=len, default=argparse._get_action_name(action))  # noqa: SLF001
+        allowed = ", ".join(map(str, action.choices or ())) or self._get_formatter()._expand_help(action)  # noqa: SLF001
+        return f"{name} ({allowed})"
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Write a message as argparse does, but raise the error if it cannot be written."""
@@ -69,6 +85,13 @@ class Parser(argparse.ArgumentParser):
         except argparse.ArgumentError as error:
             wanted = {int: "a whole number", float: "a number"}.get(action.type)  # type: ignore[call-overload]
             raise argparse.ArgumentError(action, f"{arg_string}: give {wanted}") if wanted else error from None
+
+    def _match_argument(self, action: argparse.Action, arg_strings_pattern: str) -> int:
+        """Say what to give to a flag without its value."""
+        try:
+            return super()._match_argument(action, arg_strings_pattern)
+        except argparse.ArgumentError as error:
+            raise argparse.ArgumentError(action, f"{error.message}; give {self._wanted(action)}") from None
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the nearest choice for a wrong one."""
@@ -106,4 +129,4 @@ class RaisingParser(Parser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the message. Raises: InputError: always."""
-        raise InputError(f"{self.prog}: {message}; see `{self._help_at}`.")
+        raise InputError(f"{self.prog}: {self.with_remedy(message)}; see `{self._help_at}`.")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.flags import add_wide
 from harness.paths import check_data_dir, split_folders
-from harness.recorded_command import recorded_command
+from harness.redaction import recorded_command
 
 PURPOSE = "Score the answers of an earlier run again, with the current tasks and metrics."
 

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
-from harness.recorded_command import without_url_secrets
+from harness.redaction import without_url_secrets
 
 RequestKind = Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
 

@@ -148,7 +148,7 @@ class ServedEngine:
                 reason = _failure(error)
                 if error.response is None or error.response.status_code not in PASSING:
                     return reason
-                if pause := self._pause.asked_by(error.response.headers.get("Retry-After")):
+                if pause := self._pause.start(error.response.headers.get("Retry-After")):
                     paused_seconds += pause
                     continue
             except (http.exceptions.ChunkedEncodingError, http.exceptions.JSONDecodeError) as error:
@@ -204,7 +204,7 @@ class Pause:
         self._began: float | None = None  # when the service last stopped answering
         self._changing = threading.Lock()
 
-    def asked_by(self, header: str | None) -> float | None:
+    def start(self, header: str | None) -> float | None:
         """Start the pause that the header Retry-After asks for, and return its seconds; None without such a header.
 
         Raises:

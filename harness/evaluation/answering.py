@@ -200,7 +200,7 @@ def _check_indices(batch: Batch, seen: bytearray) -> None:
         EngineDied: an index that was not asked, or that was answered before.
     """
     for index, _ in batch:
-        asked = 0 <= index < len(seen)
-        if not asked or seen[index]:
-            raise EngineDied(f"it answered request {index} {'twice' if asked else 'and was not asked it'}")
+        known = 0 <= index < len(seen)
+        if not known or seen[index]:
+            raise EngineDied(f"it answered request {index} {'twice' if known else 'and was not asked it'}")
         seen[index] = 1

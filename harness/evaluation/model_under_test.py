@@ -21,7 +21,7 @@ from harness.engines.thoughts import ThinkTags, find_tags
 from harness.errors import CheckpointError, InputError
 from harness.evaluation.chat_template import ServiceMessages, Template, TokenizerChatTemplate
 from harness.evaluation.spec import EvaluationSpec
-from harness.recorded_command import without_secret_values
+from harness.redaction import without_secret_values
 
 NO_THOUGHTS = "none"  # value of --think_end
 

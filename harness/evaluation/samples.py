@@ -98,19 +98,19 @@ class FinishedSamples:
     def __call__(self, rows: list[Row], piece: Piece) -> list[Row]:
         """Return the samples of a piece, completed."""
         if self._has_encoding:
-            self._add_encoding(rows, piece.asked)
+            self._add_encoding(rows, piece.item_requests)
         if self._think_tags is not None:
-            self._restore_thoughts(rows, piece.asked)
+            self._restore_thoughts(rows, piece.item_requests)
         return rows
 
-    def _add_encoding(self, rows: Sequence[Row], asked: Sequence[tuple[int, Request]]) -> None:
+    def _add_encoding(self, rows: Sequence[Row], item_requests: Sequence[tuple[int, Request]]) -> None:
         """Add how the requests of each sample were encoded, where that is out of the ordinary; `rescore` reads it.
 
         ``cut_tokens`` holds the tokens that each request lost on the left, ``encoded_apart`` whether its continuation
         was encoded without its context.
         """
         by_item: dict[int, list[Answer]] = defaultdict(list)
-        for item, request in asked:
+        for item, request in item_requests:
             if request.repeat == 0 and request in self._answers:
                 by_item[item].append(self._answers[request])
         for field in ENCODING_FIELDS:
@@ -119,10 +119,10 @@ class FinishedSamples:
                 if any(values):
                     row[field] = values
 
-    def _restore_thoughts(self, rows: Sequence[Row], asked: Sequence[tuple[int, Request]]) -> None:
+    def _restore_thoughts(self, rows: Sequence[Row], item_requests: Sequence[tuple[int, Request]]) -> None:
         """Put the whole generated texts back; what was scored is in filtered_resps."""
         texts: dict[int, list[str | None]] = defaultdict(list)
-        for item, request in asked:
+        for item, request in item_requests:
             if request.kind == "generate_until" and request in self._answers:
                 texts[item].append(self._answers[request].text)
         for row in rows:

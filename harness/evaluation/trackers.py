@@ -32,7 +32,7 @@ from harness.errors import HarnessError, InputError, did_you_mean, one_line
 from harness.evaluation.hub_tracker import check_hub, push_run
 from harness.evaluation.run import DoneRun
 from harness.evaluation.spec import EvaluationSpec
-from harness.recorded_command import without_secrets
+from harness.redaction import without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)

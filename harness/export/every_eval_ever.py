@@ -182,7 +182,7 @@ def _source_data(task: TaskRun, source: DatasetSource) -> dict[str, Any]:
         split = {"hf_split": source.split} if source.split else {}
         return {
             "dataset_name": task.items_from, "source_type": "hf_dataset", "hf_repo": source.hub, **split,
-            "samples_number": task.items_asked, **details,
+            "samples_number": task.items_requested, **details,
         }  # fmt: skip
     if source.urls:
         return {"dataset_name": task.items_from, "source_type": "url", "url": list(source.urls)}
@@ -217,7 +217,7 @@ def _bound(value: float) -> float | str:
 
 def _counts(task: TaskRun, figures: MetricEstimate) -> dict[str, str]:
     """Items and failed requests; a failed request is left out of the score, never counted as 0."""
-    counts = {"items": task.items_asked, "items_scored": figures.items, "failed_requests": task.failed}
+    counts = {"items": task.items_requested, "items_scored": figures.items, "failed_requests": task.failed}
     counts |= {f"failed_{reason}": count for reason, count in task.failures.items()}
     counts |= {"truncated_inputs": task.truncated} if task.truncated else {}
     return {name: str(count) for name, count in counts.items()}

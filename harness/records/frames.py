@@ -66,7 +66,7 @@ def results_frame(models: Iterable[ModelRecords]) -> pd.DataFrame:
             "stderr": _standard_error(run, key),
             "higher_is_better": run.higher_is_better if key == run.metric else None,
             "chance": run.chance,
-            "items": run.items_asked,
+            "items": run.items_requested,
             "items_scored": run.items.rows(key.partition(",")[2]).size,
             "failed": run.failed,
             "version": run.version,
@@ -95,9 +95,8 @@ def averaged_items(run: TaskRun, key: str) -> tuple[FloatArray, npt.NDArray[np.s
     column = run.items.values.get(metric)
     values = np.array([]) if column is None else column[rows]
     answered = np.isfinite(values)
-    if not answered.any() or not math.isclose(
-        float(values[answered].mean()), run.metrics[key], rel_tol=1e-9, abs_tol=1e-12
-    ):
+    recorded = run.metrics.get(key, math.nan)
+    if not answered.any() or not math.isclose(float(values[answered].mean()), recorded, rel_tol=1e-9, abs_tol=1e-12):
         return None
     return values[answered], None if run.items.cluster is None else run.items.cluster[rows][answered]
 

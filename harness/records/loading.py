@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.errors import RecordError
+from harness.errors import RecordError, did_you_mean
 from harness.natural_order import natural_key
 from harness.records.items import ItemTable, damaged_file, read_item_table
 from harness.records.naming import with_distinct_names
@@ -85,7 +85,10 @@ def index(
         key = (*model.identity, time) if all_runs else model.identity
         by_identity[key] = _merged(by_identity.get(key), _only(model, tasks))
     if seen and (unknown := [name for name in tasks if not fnmatch.filter(seen, name)]):
-        raise RecordError(f"--tasks {','.join(unknown)}: no run of this task; the runs have {', '.join(sorted(seen))}.")
+        raise RecordError(
+            f"--tasks {','.join(unknown)}: no run of this task; give one of {', '.join(sorted(seen))}."
+            f"{did_you_mean(unknown[0], seen, limit=1)}"
+        )
     named = with_distinct_names(list(by_identity.values()))
     empty = [_empty(model) for model in named if not model.tasks]
     models = sorted((model for model in named if model.tasks), key=lambda model: (natural_key(model.name), model.name))
@@ -102,7 +105,7 @@ def _only(model: ModelRecords, tasks: Sequence[str]) -> ModelRecords:
         model,
         tasks={name: run for name, run in model.tasks.items() if _is_selected(name, tasks)},
         unscored={name: failed for name, failed in model.unscored.items() if _is_selected(name, tasks)},
-        unscored_asked={name: one for name, one in model.unscored_asked.items() if _is_selected(name, tasks)},
+        unscored_items={name: one for name, one in model.unscored_items.items() if _is_selected(name, tasks)},
     )
 
 
@@ -223,7 +226,7 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
     if known is None:
         return more
     tasks, unscored, unscored_at = dict(known.tasks), dict(known.unscored), dict(known.unscored_at)
-    asked = dict(known.unscored_asked)
+    items = dict(known.unscored_items)
     for name, run in more.tasks.items():
         if max(tasks[name].time if name in tasks else "", unscored_at.get(name, "")) < run.time:
             tasks[name] = run
@@ -233,7 +236,7 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
         time = more.unscored_at.get(name, "")
         if max(tasks[name].time if name in tasks else "", unscored_at.get(name, "")) < time:
             tasks.pop(name, None)  # do not use an older successful run instead of the failed one
-            unscored[name], unscored_at[name], asked[name] = failed, time, more.unscored_asked[name]
+            unscored[name], unscored_at[name], items[name] = failed, time, more.unscored_items[name]
     folders = tuple(dict.fromkeys(run.results.parent for run in tasks.values())) or known.folders
     return replace(
         known,
@@ -241,7 +244,7 @@ def _merged(known: ModelRecords | None, more: ModelRecords) -> ModelRecords:
         folders=folders,
         unscored=unscored,
         unscored_at=unscored_at,
-        unscored_asked=asked,
+        unscored_items=items,
     )
 
 

@@ -44,7 +44,7 @@ class TaskRun:
         stderrs: Their recorded standard errors, or None.
         items_from: Name of the items, shared by variants of one benchmark; the task's name if it has none.
         cluster: Field of a document with its cluster label; empty for no clusters.
-        items_asked: Items requested.
+        items_requested: Items requested.
         failed: Requests without an answer.
         failures: Failed requests by reason.
         version: Version of the task.
@@ -59,7 +59,7 @@ class TaskRun:
         rows: Rows per filter; None if not recorded.
         guessing: Compute `chance` from the number of choices when the items are read.
         items: Rows of the samples file; empty until they are read.
-        asked: Numbers of the requested items in the data set.
+        item_numbers: Numbers of the requested items in the data set.
         think_end: Closing tag of the model's reasoning, as recorded; empty if it has none.
     """
 
@@ -75,7 +75,7 @@ class TaskRun:
     stderrs: Mapping[str, float | None]
     items_from: str
     cluster: str
-    items_asked: int
+    items_requested: int
     failed: int
     failures: Mapping[str, int]
     version: str
@@ -90,7 +90,7 @@ class TaskRun:
     rows: int | None
     guessing: bool
     items: ItemTable = NO_ITEMS
-    asked: Sequence[int] = ()
+    item_numbers: Sequence[int] = ()
     think_end: str = ""
 
     @property
@@ -119,7 +119,7 @@ class TaskRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AskedItems:
+class RequestedItems:
     """The items of a task without a scored item.
 
     Attributes:
@@ -148,7 +148,7 @@ class ModelRecords:
         unscored: Number of failed requests of each task whose latest run has no scored item; 0 if only the answers were
             recorded.
         unscored_at: Times of those runs.
-        unscored_asked: Their items; those of other runs may stand here too.
+        unscored_items: Their items; those of other runs may stand here too.
         lineage: The checkpoint and its ancestors, itself first, as `harness eval` records them: name, location, digest,
             status, and the stage manifest or None. Empty if the checkpoint has no manifest.
     """
@@ -162,7 +162,7 @@ class ModelRecords:
     tasks: Mapping[str, TaskRun]
     unscored: Mapping[str, int]
     unscored_at: Mapping[str, str] = field(default_factory=dict)
-    unscored_asked: Mapping[str, AskedItems] = field(default_factory=dict)
+    unscored_items: Mapping[str, RequestedItems] = field(default_factory=dict)
     lineage: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -248,8 +248,8 @@ class _ResultsFile:
             tasks={task: self._task(task) for task in sorted(names)},
             unscored={task: record.failed for task, record in ours.items() if task not in names},
             unscored_at={task: self._time for task in ours if task not in names},
-            unscored_asked={
-                task: AskedItems(domain=one.domain or OTHER, metric=one.metric, numbers=self._asked(task))
+            unscored_items={
+                task: RequestedItems(domain=one.domain or OTHER, metric=one.metric, numbers=self._item_numbers(task))
                 for task, one in ours.items()
                 if task not in names
             },
@@ -295,7 +295,7 @@ class _ResultsFile:
         places = (self._record.fingerprint, self._record.engine or {}) if self._record else (self._arguments,)
         return str(next((place["max_length"] for place in places if place.get("max_length") is not None), ""))
 
-    def _asked(self, task: str) -> Sequence[int]:
+    def _item_numbers(self, task: str) -> Sequence[int]:
         """Numbers of the requested items: those of --samples, or the first ones. Plain lm-eval records no failures."""
         if self._record is None or task not in self._record.tasks:
             return ()
@@ -327,8 +327,8 @@ class _ResultsFile:
             stderrs={key: _finite(results.get(key.replace(",", "_stderr,", 1))) for key in metrics},
             items_from=str(metadata.get("items_from") or name),
             cluster=str(metadata.get("cluster") or ""),
-            items_asked=ours.items if ours else int(rows or 0),
-            asked=self._asked(name),
+            items_requested=ours.items if ours else int(rows or 0),
+            item_numbers=self._item_numbers(name),
             failed=ours.failed if ours else 0,
             failures=dict(ours.failures) if ours else {},
             version=str(self._of("versions", name, None)),

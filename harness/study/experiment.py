@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from harness.errors import InputError, SpecError, did_you_mean
-from harness.recorded_command import without_secret_values, without_secrets
+from harness.redaction import without_secret_values, without_secrets
 from harness.study.executors.needs import NeedsSpec
 from harness.study.plain_values import check_plain
 from harness.training import read_spec

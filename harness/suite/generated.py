@@ -172,18 +172,18 @@ def make_items(
         name, level = names[index % len(names)], 1 + index // len(names) % LEVELS
         rng = random.Random(f"{domain}/{split}/{index}")
         drafts = draw_siblings(rng, split, name, templates[name], level)
-        asked = drafts.pop(rng.randrange(CHOICES))
+        chosen = drafts.pop(rng.randrange(CHOICES))
         wrong = [draft.answer for draft in rng.sample(drafts, CHOICES - 1)]
         position = _position(domain, split, index)
         yield GeneratedItem(
             id=f"{domain}-{split}-{index}",
             template=name,
             level=level,
-            question=asked.question,
-            choices=(*wrong[:position], asked.answer, *wrong[position:]),
+            question=chosen.question,
+            choices=(*wrong[:position], chosen.answer, *wrong[position:]),
             answer=position,
-            rationale=asked.rationale,
-            key=_key(name, asked),
+            rationale=chosen.rationale,
+            key=_key(name, chosen),
         )
 
 

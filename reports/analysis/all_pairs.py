@@ -77,14 +77,14 @@ def reference_matrix(comparison: Comparison, estimates: BoardEstimates | None, i
 
 
 def differences_matrix(comparison: Comparison) -> Matrix:
-    """Return the differences from the first arm; the cells have no values, which take long, but their troubles."""
+    """Return the differences from the first arm; cells have failed and cut requests, but no values, which take long."""
     return Matrix(
         arms=tuple(
             MatrixArm(name=arm.name, runs=len(arm.models), parent=_parent(arm, comparison.arms))
             for arm in comparison.arms
         ),
         columns=_columns(comparison),
-        cells=_troubles(comparison),
+        cells=_failed_and_cut_cells(comparison),
         reference=comparison.arms[0].name,
         against_reference=tuple(
             one
@@ -234,7 +234,7 @@ def _in_overall(comparison: Comparison) -> set[str]:
     return {name for part in parts for name in part.names}
 
 
-def _troubles(comparison: Comparison) -> dict[Key, MatrixCell]:
+def _failed_and_cut_cells(comparison: Comparison) -> dict[Key, MatrixCell]:
     """Return a cell without a value for each arm, on each task and overall, with its failed and truncated requests."""
     parts = {one.task: {one.task} for one in comparison.differences} | {OVERALL: _in_overall(comparison)}
     cells = {}

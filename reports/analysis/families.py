@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from harness.reports.analysis.differences import ALPHA, DomainDifference, TaskDifference
+from harness.reports.analysis.value_limits import item_limits
 from harness.stats import correct, holm, minimum_detectable_effect
 from harness.stats.corrections import hochberg
 
@@ -141,8 +142,8 @@ def _raised(one: TaskDifference | DomainDifference, tests: int) -> float | None:
     raised = one.detectable * ratio
     if isinstance(one, DomainDifference):
         return math.inf if raised > one.largest else raised
-    shares = all(0.0 <= mean <= 1.0 for mean in (one.mean_baseline, one.mean_arm))
-    return math.inf if shares and raised > 1.0 else raised
+    least, most = item_limits(one.metric, np.array([one.mean_baseline, one.mean_arm]))
+    return math.inf if raised > most - least else raised
 
 
 def with_conclusions(corrected: Corrected) -> Corrected:

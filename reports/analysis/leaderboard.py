@@ -20,6 +20,7 @@ from harness.reports.analysis.differences import CONTROLS
 from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired, mismatches, pair
 from harness.reports.analysis.task_notes import TaskNote, joined
+from harness.reports.analysis.value_limits import are_shares
 from harness.stats import Ranking, aggregate_weights, rank_models
 from harness.wording import counted
 
@@ -40,7 +41,7 @@ class RankedTask:
         chance: Value that guessing reaches.
         counted: Whether it is part of the overall value.
         items: Items that every model answered.
-        asked: Items that the model with the most items was asked.
+        requested: Items of the model with the most items.
         paired: The values of the common items; rows in the order of `Leaderboard.models`.
         warnings: Why it would not be ranked without ``--force``.
     """
@@ -52,7 +53,7 @@ class RankedTask:
     chance: float
     counted: bool
     items: int
-    asked: int
+    requested: int
     paired: Paired
     warnings: tuple[str, ...] = ()
 
@@ -155,12 +156,12 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
 
 def _few_common_items(models: Sequence[ModelRecords], tasks: Sequence[RankedTask]) -> list[str]:
     """Return a caution if the ranks rest on fewer than half of the items, because one run has few."""
-    items, asked = sum(task.items for task in tasks), sum(task.asked for task in tasks)
-    if items >= SHARE_OF_ITEMS * asked:
+    items, requested = sum(task.items for task in tasks), sum(task.requested for task in tasks)
+    if items >= SHARE_OF_ITEMS * requested:
         return []
-    shortest = min(models, key=lambda model: sum(model.tasks[task.task].items_asked for task in tasks))
+    shortest = min(models, key=lambda model: sum(model.tasks[task.task].items_requested for task in tasks))
     return [
-        f"Ranked on {items:,} of {asked:,} items, those that every model answered; {shortest.name} has the fewest. "
+        f"Ranked on {items:,} of {requested:,} items, those that every model answered; {shortest.name} has the fewest. "
         "Leave it out to rank the others on more."
     ]
 
@@ -212,7 +213,7 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[TaskNote
         notes.append(_left_out(name, f"{first.metric.removesuffix(',none')} is not a mean over items in every run"))
         return None
     values, items = paired.values, paired.values.shape[1]
-    if not first.higher_is_better or (values.size and not ((values >= 0.0) & (values <= 1.0)).all()):
+    if not first.higher_is_better or not are_shares(first.metric, values):
         notes.append(_left_out(name, f"{first.metric} is not on a scale from 0 to 1 where more is better"))
         return None
     if items < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
@@ -223,9 +224,9 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[TaskNote
         counts = f"{items} items in {clusters} clusters"
         few = "so few clusters tell hardly any models apart"
         notes.append(TaskNote(task=name, alone=f"{name}: {counts}; {few}.", shared=few.capitalize(), counts=counts))
-    asked = max(run.items_asked for run in listed)
-    if items < asked:
-        counts, which = f"{items} of {asked}", "items that every model answered"
+    requested = max(run.items_requested for run in listed)
+    if items < requested:
+        counts, which = f"{items} of {requested}", "items that every model answered"
         alone = f"{name}: ranked on the {counts} {which}."
         notes.append(TaskNote(task=name, alone=alone, shared=f"Ranked on the {which}", counts=counts))
     return RankedTask(
@@ -236,7 +237,7 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[TaskNote
         chance=first.chance,
         counted=True,
         items=items,
-        asked=asked,
+        requested=requested,
         paired=paired,
         warnings=tuple(reasons),
     )

@@ -20,7 +20,7 @@ import numpy as np
 from harness.errors import RecordError
 from harness.records import ModelRecords, TaskRun, read_samples
 from harness.records.samples import Sample
-from harness.stats.clustered import FloatArray
+from harness.reports.analysis.value_limits import are_shares
 
 GOLD, BITS = "gold_log_likelihood", "bits_per_byte"
 LOG_LIKELIHOODS = (GOLD, "gold_logprob")
@@ -104,11 +104,11 @@ def with_judgement(difference: float, metrics: Collection[Direction]) -> str:
 
 def limited_tasks(models: Sequence[ModelRecords]) -> list[str]:
     """Return the tasks whose values all lie between 0 and 1 and are better if larger, such as accuracies."""
-    values: dict[str, list[FloatArray]] = {}
+    limited: dict[str, bool] = {}
     for run in (run for one in models for run in one.tasks.values() if run.higher_is_better):
-        values.setdefault(run.task, []).append(run.headline_values[np.isfinite(run.headline_values)])
-    joined = {task: np.concatenate(own) for task, own in values.items()}
-    return [task for task, own in joined.items() if ((own >= 0.0) & (own <= 1.0)).all()]
+        own = run.headline_values[np.isfinite(run.headline_values)]
+        limited[run.task] = limited.get(run.task, True) and are_shares(run.metric, own)
+    return [task for task, shares in limited.items() if shares]
 
 
 def _with_metric(run: TaskRun, metric: str) -> TaskRun | None:

@@ -17,6 +17,7 @@ import numpy as np
 from harness.reports.analysis.differences import CONTROLS, OVERALL, DomainDifference, TaskDifference
 from harness.reports.analysis.item_units import item_units
 from harness.reports.analysis.pairing import FloatArray, Paired
+from harness.reports.analysis.value_limits import are_shares
 from harness.stats import aggregate_weights, minimum_detectable_effect
 from harness.stats.combining import Estimate, combine_correlated, implied_p, with_errors_of_ties
 from harness.stats.item_sets import Units, correlation_of, covariance_of_means, weighted_variance
@@ -50,15 +51,13 @@ class MeasuredTask:
     @property
     def limited(self) -> bool:
         """Whether each item has a value from 0 to 1."""
-        values = self.paired.values
-        return self.difference.higher_is_better and bool(((values >= 0.0) & (values <= 1.0)).all())
+        return self.difference.higher_is_better and are_shares(self.difference.metric, self.paired.values)
 
     @property
     def on_scale(self) -> bool:
         """Whether it can be part of the overall value: its scale is 0 to 1 with more is better."""
         one = self.difference
-        values = (one.mean_baseline, one.mean_arm)
-        return one.higher_is_better and all(0.0 <= value <= 1.0 for value in values)
+        return one.higher_is_better and are_shares(one.metric, np.array([one.mean_baseline, one.mean_arm]))
 
 
 def overall(

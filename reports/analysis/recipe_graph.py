@@ -10,11 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from harness.errors import RecordError
 from harness.records import ModelRecords
+from harness.reports.analysis.contrasts import is_two_by_two
 from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
 from harness.reports.analysis.stages import Stage, stages_of
+
+if TYPE_CHECKING:
+    from harness.reports.analysis.factorial import FactorialAnalysis
 
 _SEED = re.compile(r"[-_. ]*(seed|s|run)?[-_. ]*\d+$")
 
@@ -34,6 +39,18 @@ class RecipeArm:
     models: Sequence[ModelRecords]
     parents: Sequence[str] = ()
     label: str = ""
+
+
+def arms_of(analysis: FactorialAnalysis) -> list[RecipeArm]:
+    """Return the arms of a study; a 2x2 names their factors too."""
+    arms = []
+    for arm in analysis.arms:
+        runs = [run for run in analysis.study.runs if run.cell == arm.cell]
+        models = [run.checkpoints[-1] for run in runs]
+        parents = [name for run in runs for name in run.ancestors[:1]]
+        label = f"{arm.name}: {', '.join(arm.cell)}" if is_two_by_two(analysis.study.factors) else ""
+        arms.append(RecipeArm(name=arm.name, models=models, parents=parents, label=label))
+    return arms
 
 
 def by_recipe(arms: Sequence[RecipeArm]) -> list[RecipeArm]:

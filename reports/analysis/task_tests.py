@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from harness.reports.analysis.differences import TaskDifference
 from harness.reports.analysis.pairing import Paired
+from harness.reports.analysis.value_limits import item_limits
 from harness.stats import TaskScores, compare_over_tasks, compare_paired, non_inferiority
 from harness.stats.clustered import cluster_codes
 from harness.stats.combining import error_with_ties
-from harness.stats.limits import UNLIMITED
+from harness.stats.limits import UNLIMITED, Limits
 from harness.stats.noninferiority import both_sides
 from harness.stats.runs import Plots
 
@@ -37,7 +38,7 @@ def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, 
     sign = 1.0 if untested.higher_is_better else -1.0
     a, b = paired.values * sign
     test = compare_paired(a, b, paired.clusters, resamples=resamples)
-    limits = (-1.0, 1.0) if _limited(untested, paired) else UNLIMITED
+    least, most = _limits(untested, paired)
     harm = non_inferiority(a, b, margin=margin, clusters=paired.clusters) if margin else None
     return replace(
         untested,
@@ -46,7 +47,7 @@ def paired_test(untested: TaskDifference, paired: Paired, margin: float | None, 
         mean_arm=sign * test.mean_b,
         difference=sign * test.difference,
         standard_error=error_with_ties(test.standard_error, test.high - test.low),
-        interval=_in_metric_sign(max(test.low, limits[0]), min(test.high, limits[1]), sign),
+        interval=_in_metric_sign(max(test.low, least - most), min(test.high, most - least), sign),
         p=test.p,
         p_exact=test.p_exact,
         detectable=test.minimum_detectable_effect,
@@ -78,7 +79,8 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
     if paired.values.shape[1] < 2 or one_unit or not runs.separable:
         return with_means
     units = None if paired.clusters is None else cluster_codes(paired.clusters, a.shape[1])
-    scores = [TaskScores(a=a, b=b, units=units, span=(0.0, 1.0) if _limited(untested, paired) else None)]
+    limits = _limits(untested, paired)
+    scores = [TaskScores(a=a, b=b, units=units, span=limits if all(map(math.isfinite, limits)) else None)]
     test = compare_over_tasks(scores, runs.plots)
     if not test.high > test.low:
         return replace(with_means, p=1.0 if with_means.difference == 0.0 else None)
@@ -100,9 +102,9 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
     )
 
 
-def _limited(untested: TaskDifference, paired: Paired) -> bool:
-    """Return whether each item has a value from 0 to 1."""
-    return untested.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all())
+def _limits(untested: TaskDifference, paired: Paired) -> Limits:
+    """Return the smallest and the largest value of an item; those of a loss count as unlimited."""
+    return item_limits(untested.metric, paired.values) if untested.higher_is_better else UNLIMITED
 
 
 def _in_metric_sign(low: float, high: float, sign: float) -> tuple[float, float] | None:

@@ -16,6 +16,7 @@ from harness.reports.analysis.item_units import labels_of
 from harness.reports.analysis.pairing import Paired, mismatches, pair
 from harness.reports.analysis.study import TrainingRun
 from harness.reports.analysis.task_notes import TaskNote, joined
+from harness.reports.analysis.value_limits import are_shares
 from harness.stats import aggregate_weights
 from harness.stats.factorial import ItemTable
 from harness.stats.item_sets import ItemLabels, units_of_tasks
@@ -168,7 +169,7 @@ def _means(values: FloatArray, counts: Sequence[int]) -> FloatArray:
 
 
 def _task_values(run: TaskRun, paired: Paired, values: FloatArray) -> TaskValues:
-    on_scale = run.higher_is_better and bool(((paired.values >= 0.0) & (paired.values <= 1.0)).all())
+    on_scale = run.higher_is_better and are_shares(run.metric, paired.values)
     return TaskValues(
         task=run.task,
         domain=run.domain,

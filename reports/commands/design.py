@@ -89,11 +89,11 @@ def design_result(args: argparse.Namespace, command: str) -> ReportResult:
 
     @functools.cache
     def whole() -> Document:
+        from harness.reports.analysis.recipe_graph import arms_of
         from harness.reports.analysis.study import evaluated_models
         from harness.reports.documents.lineage import with_lineage
         from harness.reports.documents.matrix import with_matrix
         from harness.reports.documents.run_tables import with_run_tables
-        from harness.reports.page.study import arms_of
 
         models = evaluated_models(study)
         tables = with_run_tables(with_matrix(document, matrix()), models, curves())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import InputError
 from harness.flags import add_wide
-from harness.recorded_command import recorded_command
+from harness.redaction import recorded_command
 from harness.visible import say
 
 if TYPE_CHECKING:

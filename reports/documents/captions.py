@@ -27,7 +27,7 @@ def comparison_caption(comparison: Comparison) -> str:
     return _sentences(
         f"Difference from {comparison.arms[0].name} on the same items, with 95% interval; p by {test}, "
         f"{_corrected(comparison)}. {_items(comparison)}. {UNADJUSTED}",
-        troubles([model for arm in comparison.arms for model in arm.models]),
+        failed_and_cut_sentence([model for arm in comparison.arms for model in arm.models]),
     )
 
 
@@ -45,7 +45,7 @@ def overall_caption(comparison: Comparison, *, domains: bool = True) -> str:
     return _sentences(
         f"{mean} from {comparison.arms[0].name} over {_tasks([part.tasks for part in parts])}, {how}, "
         f"{_corrected(comparison)}.{untested} {_items(comparison)}. {UNADJUSTED}",
-        troubles([model for arm in comparison.arms for model in arm.models]),
+        failed_and_cut_sentence([model for arm in comparison.arms for model in arm.models]),
     )
 
 
@@ -62,7 +62,7 @@ def slopes_caption(comparison: Comparison) -> str:
     )
 
 
-def troubles(models: Iterable[ModelRecords]) -> str:
+def failed_and_cut_sentence(models: Iterable[ModelRecords]) -> str:
     """Return a sentence on requests without an answer and on truncated ones, by model; empty if there are none."""
     failed, cut = {}, {}
     for model in models:
@@ -110,7 +110,7 @@ def factorial_caption(analysis: FactorialAnalysis) -> str:
         f"Effect with 95% interval and p by Student's t, with the error of {of}; p corrected within its family by "
         f"Holm's method. n = {_range(items) if items else '0'} items per task; {counts}. "
         f"Overall is the {_mean(analysis)} over domains. {UNADJUSTED}",
-        troubles(_models(analysis)),
+        failed_and_cut_sentence(_models(analysis)),
     )
 
 
@@ -153,7 +153,7 @@ def arms_caption(analysis: FactorialAnalysis) -> str:
     return _sentences(
         f"Overall is the {_mean(analysis)} over domains and training runs, of {tasks} with n = "
         f"{_range(items) if items else '0'} items each; nothing is tested here.",
-        troubles(_models(analysis)),
+        failed_and_cut_sentence(_models(analysis)),
     )
 
 

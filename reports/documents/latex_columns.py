@@ -43,7 +43,7 @@ NARROW = {
     "tasks": ("task", "model", "value", "interval", "items"),
     "overlap_tasks": ("task", "model", "value", "value_without", "items", "overlapping"),
 }
-_TROUBLES = ("failed", "cut")  # shown if any row has one
+_IF_ANY = ("failed", "cut")  # shown if any row has one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,11 +186,11 @@ def _narrow(table: Table) -> list[Column]:
     columns = [column for column in table.shown if (column.key in narrow if narrow else column.place != "aside")]
     # The caption has the number of items if all rows share it.
     same = table.caption and len({row.cells.get("items") for row in table.rows}) == 1
-    columns = [column for column in columns if column.key not in _TROUBLES and not (same and column.key == "items")]
+    columns = [column for column in columns if column.key not in _IF_ANY and not (same and column.key == "items")]
     return columns + [
         column
         for column in table.columns
-        if column.key in _TROUBLES and any(row.cells.get(column.key) for row in table.rows)
+        if column.key in _IF_ANY and any(row.cells.get(column.key) for row in table.rows)
     ]
 
 
@@ -231,7 +231,7 @@ def _least_important(columns: Sequence[Column]) -> Column | None:
 
     The corrected p is never left out.
     """
-    numbers = [column for column in columns if column.place != "name" and column.key not in (*_TROUBLES, "p_corrected")]
+    numbers = [column for column in columns if column.place != "name" and column.key not in (*_IF_ANY, "p_corrected")]
     spare = [column for column in numbers if column.place != "keep"] or numbers[1:]
     return spare[-1] if spare else None
 

@@ -205,7 +205,7 @@ def task_values(models: Sequence[ModelRecords], intervals: IntervalCache) -> Tab
             "value": run.value,
             "interval": ends,
             "items": items,
-            "asked": run.items_asked,
+            "asked": run.items_requested,
             "failed": run.failed,
             "cut": run.truncated,
             "chance": run.chance,

@@ -15,9 +15,9 @@ from harness.reports.charts.forest import COLUMNS_PER_BAND, Effect, draw_forest
 from harness.reports.charts.scales import padded_range
 from harness.reports.documents.tables import Document, Table
 from harness.reports.page import marks
+from harness.reports.page.failed_and_cut import counts_in_words, marked_names, with_failed_and_cut
 from harness.reports.page.sections import drawn
 from harness.reports.page.table_view import table_view
-from harness.reports.page.troubles import trouble, troubled_rows, with_troubles
 
 MEANING = "Requests without an answer, and requests whose input was truncated, of both models."
 MOST_IN_FOREST = 8  # arms; for more, the matrix shows where they differ
@@ -30,7 +30,7 @@ def forest_view(matrix: Matrix, *, inline_style: bool = True) -> list[Markup]:
     """
     if len(matrix.arms) - 1 > MOST_IN_FOREST:
         return []
-    marked = troubled_rows(matrix)
+    marked = marked_names(matrix)
     losses = {column.task for column in matrix.columns if not column.higher_is_better}
     effects = [
         Effect(
@@ -63,37 +63,37 @@ def differences_view(comparison: Comparison, table: Table) -> dict[str, Any]:
         for one in comparison.differences
     ]
     return table_view(
-        _with_own_troubles(table, comparison), drawings=drawings, heading=marks.axis(ends), after="difference"
+        _tasks_with_failed_and_cut(table, comparison), drawings=drawings, heading=marks.axis(ends), after="difference"
     )
 
 
 def overall_view(comparison: Comparison, table: Table) -> dict[str, Any]:
-    """Return the table of differences by domain and overall, with the troubles of their tasks."""
-    return table_view(_overall_with_troubles(table, comparison))
+    """Return the table of differences by domain and overall, with the failed and cut requests of their tasks."""
+    return table_view(_overall_with_failed_and_cut(table, comparison))
 
 
-def document_with_troubles(document: Document, comparison: Comparison) -> Document:
+def document_with_failed_and_cut(document: Document, comparison: Comparison) -> Document:
     """Return a comparison with failed and truncated requests next to the differences that they affect."""
     first, *others = document.tables
-    tables = [_overall_with_troubles(one, comparison) if one.key == "overall" else one for one in others]
-    return replace(document, tables=(_with_own_troubles(first, comparison), *tables))
+    tables = [_overall_with_failed_and_cut(one, comparison) if one.key == "overall" else one for one in others]
+    return replace(document, tables=(_tasks_with_failed_and_cut(first, comparison), *tables))
 
 
-def _overall_with_troubles(table: Table, comparison: Comparison) -> Table:
-    troubles = [
-        _trouble(part.names, comparison, (arm, comparison.arms[0].name))
+def _overall_with_failed_and_cut(table: Table, comparison: Comparison) -> Table:
+    texts = [
+        _failed_and_cut(part.names, comparison, (arm, comparison.arms[0].name))
         for arm, parts in comparison.overall.items()
         for part in parts
     ]
-    return with_troubles(table, troubles, after="tasks", meaning=MEANING)
+    return with_failed_and_cut(table, texts, after="tasks", meaning=MEANING)
 
 
-def _with_own_troubles(table: Table, comparison: Comparison) -> Table:
-    troubles = [_trouble([one.task], comparison, (one.arm, one.baseline)) for one in comparison.differences]
-    return with_troubles(table, troubles, after="items", meaning=MEANING)
+def _tasks_with_failed_and_cut(table: Table, comparison: Comparison) -> Table:
+    texts = [_failed_and_cut([one.task], comparison, (one.arm, one.baseline)) for one in comparison.differences]
+    return with_failed_and_cut(table, texts, after="items", meaning=MEANING)
 
 
-def _trouble(tasks: Iterable[str], comparison: Comparison, arms: tuple[str, str]) -> str:
+def _failed_and_cut(tasks: Iterable[str], comparison: Comparison, arms: tuple[str, str]) -> str:
     models = [model for arm in comparison.arms if arm.name in arms for model in arm.models]
     runs = [model.tasks[task] for model in models for task in tasks]
-    return trouble(*failed_and_cut(runs))
+    return counts_in_words(*failed_and_cut(runs))

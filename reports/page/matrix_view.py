@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from harness.reports.analysis.matrix import Matrix, MatrixCell, MatrixColumn, PairDifference
 from harness.reports.documents.tables import text
-from harness.reports.page.troubles import trouble, troubled_rows
+from harness.reports.page.failed_and_cut import counts_in_words, marked_names
 from harness.visible import visible
 
 FULL_COLOUR = 2.0  # detectable effects
@@ -51,7 +51,7 @@ def matrix_view(matrix: Matrix) -> dict[str, Any]:
         "has_parents": len(_baselines(matrix)) > 1 and any(arm.parent for arm in matrix.arms),
         "tests": matrix.tests,
         "own_family": bool(matrix.against_reference),
-        "troubled": bool(troubled_rows(matrix)),
+        "has_failed_or_cut": bool(marked_names(matrix)),
         "data": _data(matrix),
     }
 
@@ -74,13 +74,13 @@ def _against(matrix: Matrix) -> Iterable[PairDifference]:
 
 
 def _cell(cell: MatrixCell | None, column: MatrixColumn, pair: PairDifference | None) -> dict[str, Any]:
-    view: dict[str, Any] = {"task": column.task, "value": "", "interval": "", "trouble": ""}
+    view: dict[str, Any] = {"task": column.task, "value": "", "interval": "", "failed_and_cut": ""}
     if cell is not None:
         ends = None if math.isnan(cell.low) else (cell.low, cell.high)
         view |= {
             "value": text(cell.value, "value"),
             "interval": "" if ends is None else text(ends, "interval"),
-            "trouble": trouble(cell.failed, cell.cut),
+            "failed_and_cut": counts_in_words(cell.failed, cell.cut),
         }
     if pair is None:
         return view | {"difference": "", "side": "none", "strength": "0%", "real": False}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from harness.reports.analysis.contrasts import is_two_by_two
 from harness.reports.analysis.factorial import FactorialAnalysis
 from harness.reports.analysis.matrix import Matrix
-from harness.reports.analysis.recipe_graph import RecipeArm
+from harness.reports.analysis.recipe_graph import arms_of
 from harness.reports.analysis.study import evaluated_models
 from harness.reports.analysis.training_curves import CurvePanel
 from harness.reports.charts.forest import COLUMNS_PER_BAND
@@ -17,6 +16,12 @@ from harness.reports.documents.answers import factorial_answer
 from harness.reports.documents.glossary import glossary
 from harness.reports.documents.tables import Document, Table
 from harness.reports.page.environment import render_template
+from harness.reports.page.failed_and_cut import (
+    failed_and_cut_of_arms,
+    failed_and_cut_of_contrasts,
+    marked_names,
+    with_failed_and_cut,
+)
 from harness.reports.page.matrix_view import matrix_view
 from harness.reports.page.sections import (
     curves_view,
@@ -28,7 +33,6 @@ from harness.reports.page.sections import (
     settings_view,
 )
 from harness.reports.page.table_view import table_view
-from harness.reports.page.troubles import arm_troubles, contrast_troubles, troubled_rows, with_troubles
 
 
 def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[CurvePanel], document: Document) -> str:
@@ -55,7 +59,7 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
             "chain": (),
             "matrix": matrix_view(matrix),
             "forest": [
-                drawn(draw_study_effects(analysis, per_band, troubled_rows(matrix)))
+                drawn(draw_study_effects(analysis, per_band, marked_names(matrix)))
                 for per_band in (COLUMNS_PER_BAND, 1)
             ],
             "curves": curves_view(curves),
@@ -77,23 +81,14 @@ def render_study(analysis: FactorialAnalysis, matrix: Matrix, curves: Sequence[C
 def _tables(analysis: FactorialAnalysis, matrix: Matrix, document: Document) -> list[Table]:
     """Return the tables of the document; contrasts and arms name failed and truncated requests."""
     meaning = "Requests without an answer, and requests whose input was truncated, of all arms in the row."
-    troubles = {"contrasts": contrast_troubles(analysis, matrix), "arms": arm_troubles(analysis, matrix)}
+    texts = {
+        "contrasts": failed_and_cut_of_contrasts(analysis, matrix),
+        "arms": failed_and_cut_of_arms(analysis, matrix),
+    }
     after = {"contrasts": "interval", "arms": "mean"}
     return [
-        with_troubles(table, troubles[table.key], after=after[table.key], meaning=meaning)
-        if table.key in troubles
+        with_failed_and_cut(table, texts[table.key], after=after[table.key], meaning=meaning)
+        if table.key in texts
         else table
         for table in document.tables
     ]
-
-
-def arms_of(analysis: FactorialAnalysis) -> list[RecipeArm]:
-    """Return the arms, for the picture of what they were made from."""
-    arms = []
-    for arm in analysis.arms:
-        runs = [run for run in analysis.study.runs if run.cell == arm.cell]
-        models = [run.checkpoints[-1] for run in runs]
-        parents = [name for run in runs for name in run.ancestors[:1]]
-        label = f"{arm.name}: {', '.join(arm.cell)}" if is_two_by_two(analysis.study.factors) else ""
-        arms.append(RecipeArm(name=arm.name, models=models, parents=parents, label=label))
-    return arms

@@ -110,7 +110,7 @@ class _Builder:
 
     def run(self) -> None:
         """Add every task, also those whose every request failed under every model."""
-        domains = {task: one.domain for model in self._models for task, one in model.unscored_asked.items()}
+        domains = {task: one.domain for model in self._models for task, one in model.unscored_items.items()}
         domains |= {run.task: run.domain for model in self._models for run in model.tasks.values()}
         for task in sorted(domains, key=lambda name: (domains[name], name)):
             self._add_task(task, domains[task])
@@ -148,16 +148,16 @@ class _Builder:
         failed: dict[int, Sequence[int]] = {}
         for number, model in enumerate(self._models):
             if task in model.tasks and model.tasks[task].failed:
-                failed[number] = model.tasks[task].asked
+                failed[number] = model.tasks[task].item_numbers
             elif model.unscored.get(task):
-                failed[number] = model.unscored_asked[task].numbers
+                failed[number] = model.unscored_items[task].numbers
         return failed
 
     def _metric_of(self, task: str, runs: Mapping[int, TaskRun]) -> dict[str, Any]:
         if runs:
             run = next(iter(runs.values()))
             return {"metric": run.metric, "higher_is_better": run.higher_is_better}
-        metric = next(model.unscored_asked[task].metric for model in self._models if task in model.unscored_asked)
+        metric = next(model.unscored_items[task].metric for model in self._models if task in model.unscored_items)
         return {"metric": metric, "higher_is_better": True}  # the direction is not recorded, and no item has a value
 
     def _add_without_text(self, items: Items, failed: Mapping[int, Sequence[int]]) -> None:

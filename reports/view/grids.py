@@ -211,4 +211,4 @@ def _label(name: str, cell: Mapping[str, Any], reference: str) -> str:
     if cell["difference"]:
         sure = "significant after correction" if cell["real"] else "not significant"
         parts.append(f"{cell['difference']} from {reference}, {sure}")
-    return "; ".join([*parts, *([cell["trouble"]] if cell["trouble"] else [])])
+    return "; ".join([*parts, *([cell["failed_and_cut"]] if cell["failed_and_cut"] else [])])

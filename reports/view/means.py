@@ -19,7 +19,7 @@ from harness.reports.analysis.matrix import Matrix
 from harness.reports.analysis.seed_arms import seed_arms
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.tables import Column, Document, Row, Table
-from harness.reports.page.differences_view import document_with_troubles
+from harness.reports.page.differences_view import document_with_failed_and_cut
 from harness.reports.view.options import Options, compare_words
 
 BOARD = "means"
@@ -79,7 +79,7 @@ def means(
     if comparison is not None:
         matrix = with_values(reference_matrix(comparison, None, intervals), values)
         command = compare_words(arms, options, "--chosen")
-        document = document_with_troubles(comparison_document(comparison, command), comparison)
+        document = document_with_failed_and_cut(comparison_document(comparison, command), comparison)
     averaged = {model.name for arm in arms for model in arm.models}
     return Means(
         runs={arm.name: tuple(model.name for model in arm.models) for arm in arms},

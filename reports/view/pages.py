@@ -19,7 +19,7 @@ from harness.records import ModelRecords, Records
 from harness.reports.documents.tables import Document, csv
 from harness.reports.page.differences_view import forest_view
 from harness.reports.page.environment import TEMPLATES as REPORT_TEMPLATES
-from harness.reports.page.troubles import troubled_rows
+from harness.reports.page.failed_and_cut import marked_names
 from harness.reports.view import results
 from harness.reports.view.details import Details
 from harness.reports.view.filters import MOST_MODELS, PAGE_ITEMS, Filter, Matches, matches
@@ -154,7 +154,7 @@ class Pages:
             wanted=wanted,
             baseline=baseline,
             forest=forest_view(matrix, inline_style=False) if document else [],
-            is_troubled=bool(troubled_rows(matrix)),
+            has_failed_or_cut=bool(marked_names(matrix)),
             tables=differences_grids(document, baseline, query, has_items=means is None) if document else (),
             notes=document.notes[document.n_headlines :] if document else (),
             compare_command="" if of_leader or problem else results.compare_command(models, self._options),

@@ -22,7 +22,7 @@ from harness.reports.analysis.matrix import Matrix
 from harness.reports.documents.comparison import comparison_document
 from harness.reports.documents.leaderboard import leaderboard_document, task_values
 from harness.reports.documents.tables import Document, Table
-from harness.reports.page.differences_view import document_with_troubles
+from harness.reports.page.differences_view import document_with_failed_and_cut
 from harness.reports.page.report import BoardParts, Report, leaderboard_report
 from harness.reports.view.means import Means, means
 from harness.reports.view.options import Options, compare_words
@@ -99,7 +99,7 @@ def overview(records: Records, options: Options) -> Overview:
         overall={name: (one.value, one.low, one.high) for name, one in estimates.overall.items()},
         tied=tuple(row.model.name for row in board.standings if row.tied_with_leader),
         values=values,
-        differences=document_with_troubles(report.differences_document, report.comparison) if report else None,
+        differences=document_with_failed_and_cut(report.differences_document, report.comparison) if report else None,
         matrix=_matrix(values_matrix(single, intervals), report),
         notes=(),
         means=averaged,
@@ -136,7 +136,7 @@ def comparison(models: Sequence[ModelRecords], options: Options) -> Compared:
     arms = [Arm(name=model.name, models=(model,)) for model in loaded]
     compared = compare(arms, force=options.force)
     document = comparison_document(compared, compare_command(models, options))
-    return Compared(document=document_with_troubles(document, compared), matrix=differences_matrix(compared))
+    return Compared(document=document_with_failed_and_cut(document, compared), matrix=differences_matrix(compared))
 
 
 def leaderboard_command(options: Options) -> str:

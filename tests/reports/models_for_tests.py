@@ -84,10 +84,10 @@ def _run(
     plain: dict[str, Any] = {
         "task": task, "time": "2024", "domain": domain, "chance": 0.0, "metric": "acc,none", "higher_is_better": True,
         "value": float(answered.mean()), "averaged": True, "metrics": {"acc,none": float(answered.mean())},
-        "stderrs": {"acc,none": None}, "items_from": items_from, "cluster": "", "items_asked": values.size, "failed": 0,
-        "failures": {}, "version": "1", "num_fewshot": 0, "prompting": "plain", "engine": "hf", "dtype": "float32",
-        "max_length": "", "truncated": 0, "results": Path(task), "samples": Path(task), "rows": values.size,
-        "guessing": False, "items": items,
+        "stderrs": {"acc,none": None}, "items_from": items_from, "cluster": "", "items_requested": values.size,
+        "failed": 0, "failures": {}, "version": "1", "num_fewshot": 0, "prompting": "plain", "engine": "hf",
+        "dtype": "float32", "max_length": "", "truncated": 0, "results": Path(task), "samples": Path(task),
+        "rows": values.size, "guessing": False, "items": items,
     }  # fmt: skip
     return TaskRun(**(plain | fields))
 

@@ -19,7 +19,7 @@ from tests.reports.page_values import (
 )
 
 BAR_WIDTH = 300  # pixels of a whole phase
-TROUBLED = " \N{DAGGER}"  # after the name of a task on which requests failed or were cut
+MARK = " \N{DAGGER}"  # after the name of a task on which requests failed or were cut
 NEAR = 100  # pixels: half of the width of a column of a forest plot, with room
 
 Drawing = Mapping[str, Any]
@@ -48,7 +48,7 @@ def _check_forest(drawing: Drawing, rows: Mapping[str, Row], findings: Findings)
     left = dict(rows)
     columns: dict[tuple[float, float, str], list[tuple[float, float]]] = {}
     for x, y, tooltip in drawing["dots"]:
-        name, _, numbers = tooltip.replace(TROUBLED, "").rpartition(": ")
+        name, _, numbers = tooltip.replace(MARK, "").rpartition(": ")
         row = left.pop(name, None)
         if row is None:
             findings.wrong.append(f"forest: {name} is not in JSON")
@@ -58,7 +58,7 @@ def _check_forest(drawing: Drawing, rows: Mapping[str, Row], findings: Findings)
         findings.equal(f"forest, interval of {name}", ends, row["interval"])
         head = max((one for one in heads if one[1] < y and abs(one[0] - x) < NEAR), key=lambda one: one[1])
         label = min(labels, key=lambda one: abs(one[1] - 4 - y))
-        names = [one for one in _splits(name) if is_label(label[2].removesuffix(TROUBLED), one[0])]
+        names = [one for one in _splits(name) if is_label(label[2].removesuffix(MARK), one[0])]
         if not any(is_label(head[2], column) for _, column in names):
             findings.wrong.append(f"forest: {name} stands at {label[2]}, {head[2]}")
         columns.setdefault(head, []).extend([(row["difference"], x), *_ends(drawing, (x, y), row["interval"])])

@@ -40,7 +40,7 @@ const domains = all("#domains figure").map((figure) => ({
 const buttons = all("#matrix-table .cell button");
 const matrix = buttons.map((button) => ({
   arm: button.dataset.arm, task: button.dataset.task, value: read(button.querySelector("b")),
-  interval: read(button.querySelector("i")), trouble: read(button.querySelector(".trouble")),
+  interval: read(button.querySelector("i")), failed_and_cut: read(button.querySelector(".failed-cut")),
 }));
 const runs = all("#matrix-table tbody tr").map((row) => [row.dataset.arm, read(row.querySelector(".name small"))]);
 const changes = [], sentences = [];

@@ -46,7 +46,7 @@ def _check_row(key: str, shown: Mapping[str, Any], reference: str, output: JsonO
         findings.wrong.append(f"{where}: {len(found)} rows of JSON")
         return []
     for column, raw, text in shown["cells"]:
-        if (key, column) == ("contrasts", "trouble") and found[0]["family"] not in OF_ALL_ARMS:
+        if (key, column) == ("contrasts", "failed_and_cut") and found[0]["family"] not in OF_ALL_ARMS:
             continue  # JSON does not name the arms of the others
         value = _value(key, column, found[0], reference, output)
         findings.equal(f"{where}, {column}", text, value)
@@ -65,14 +65,14 @@ def _check_row(key: str, shown: Mapping[str, Any], reference: str, output: JsonO
 
 def _value(key: str, column: str, row: Row, reference: str, output: JsonOutput) -> Any:
     """Return the value of a cell; failed and truncated requests are sums over rows of JSON."""
-    if column == "trouble" and key in ("contrasts", "arms"):
+    if column == "failed_and_cut" and key in ("contrasts", "arms"):
         return _of_arms(row, output)
-    if column == "trouble" and key == OVERALL:
+    if column == "failed_and_cut" and key == OVERALL:
         return _of_domain(row, reference, output)
-    if column == "trouble":
+    if column == "failed_and_cut":
         arms = (row["baseline"], row.get("arm") or output.other_arm(reference))
         cut = sum(output.cell(arm, row["task"])["cut"] for arm in arms)
-        return trouble({"failed": row["failed_baseline"] + row["failed_arm"], "cut": cut})
+        return counts_in_words({"failed": row["failed_baseline"] + row["failed_arm"], "cut": cut})
     return row.get(column, f"no column {column}")
 
 
@@ -81,7 +81,7 @@ def _of_domain(row: Row, reference: str, output: JsonOutput) -> str:
     tasks = {one["task"] for one in output.rows("differences") if one["domain"] == row["domain"]} or {OVERALL}
     arms = (reference, row.get("arm") or output.other_arm(reference))
     cells = [output.cell(arm, task) for arm in arms for task in tasks]
-    return trouble({key: sum(one[key] for one in cells) for key in FAILED_AND_CUT})
+    return counts_in_words({key: sum(one[key] for one in cells) for key in FAILED_AND_CUT})
 
 
 def _of_arms(row: Row, output: JsonOutput) -> str:
@@ -89,10 +89,10 @@ def _of_arms(row: Row, output: JsonOutput) -> str:
     arms = {row["arm"]} if "arm" in row else {one["arm"] for one in output.rows("arms")}
     task = row.get("task", OVERALL)
     cells = [one for one in output.rows("matrix") if one["arm"] in arms and one["task"] == task]
-    return trouble({key: sum(one[key] for one in cells) for key in FAILED_AND_CUT})
+    return counts_in_words({key: sum(one[key] for one in cells) for key in FAILED_AND_CUT})
 
 
-def trouble(counts: Mapping[str, int]) -> str:
+def counts_in_words(counts: Mapping[str, int]) -> str:
     """Return failed and truncated requests as the page writes them: ``2 failed, 7 cut``."""
     return ", ".join(f"{counts[key]:,} {key}" for key in FAILED_AND_CUT if counts[key])
 
@@ -143,7 +143,7 @@ def check_matrix(page: Page, output: JsonOutput, findings: Findings) -> None:
         where, row = f"matrix, {cell['arm']} / {cell['task']}", output.cell(cell["arm"], cell["task"])
         findings.equal(where, cell["value"], row["value"])
         findings.equal(f"{where}, interval", cell["interval"], row["interval"])
-        findings.equal(f"{where}, failed and cut", cell["trouble"], trouble(row))
+        findings.equal(f"{where}, failed and cut", cell["failed_and_cut"], counts_in_words(row))
     for arm, runs in page["runs"]:
         (count,) = {row["runs"] for row in output.rows("matrix") if row["arm"] == arm}
         findings.equal(f"matrix, runs of {arm}", runs, f"{count} runs" if count > 1 else "")

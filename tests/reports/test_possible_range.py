@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -11,9 +12,11 @@ import pytest
 from harness.records import ModelRecords
 from harness.reports.analysis.all_pairs import comparison_matrix
 from harness.reports.analysis.comparison import compare
-from harness.reports.analysis.differences import Arm
+from harness.reports.analysis.differences import Arm, TaskDifference
 from harness.reports.analysis.intervals import IntervalCache
+from harness.reports.analysis.value_limits import item_limits
 from harness.reports.documents.leaderboard import task_values
+from harness.stats.limits import UNLIMITED
 from tests.reports.models_for_tests import Floats, model
 
 BITS = "bits_per_byte,none"
@@ -25,11 +28,15 @@ def _in_bits(name: str, values: Sequence[float]) -> ModelRecords:
 
 
 def _tasks_in_bits(name: str, values: Mapping[str, Floats]) -> ModelRecords:
-    one = model(name, values, metric=BITS, higher_is_better=False)
+    return _with_metric(model(name, values, higher_is_better=False), BITS)
+
+
+def _with_metric(one: ModelRecords, metric: str) -> ModelRecords:
+    """The model with this metric's name, ``name,filter``, in place of ``acc,none``."""
     runs = {}
     for task, run in one.tasks.items():
-        items = replace(run.items, values={"bits_per_byte": run.items.values["acc"]})
-        runs[task] = replace(run, items=items, metrics={BITS: run.metrics["acc,none"]})
+        items = replace(run.items, values={metric.partition(",")[0]: run.items.values["acc"]})
+        runs[task] = replace(run, metric=metric, items=items, metrics={metric: run.metrics["acc,none"]})
     return replace(one, tasks=runs)
 
 
@@ -69,12 +76,75 @@ def test_means_of_several_runs_in_bits_per_byte_have_no_negative_interval() -> N
     assert lows == [0.0] * 4
 
 
-def test_a_difference_of_shares_ends_at_minus_one_and_one() -> None:
-    a, b = model("a", {"logic/x": np.array([0.1, 0.0, 0.2])}), model("b", {"logic/x": np.array([0.6, 0.9, 0.3])})
-    (row,) = compare([Arm(name="a", models=(a,)), Arm(name="b", models=(b,))]).differences
+LOW, HIGH = [0.1, 0.0, 0.2], [0.6, 0.9, 0.3]  # their difference is 0.5, and its interval reaches beyond 1
+
+
+def _difference(metric: str, *, seeds: int = 1) -> TaskDifference:
+    """Arm b, with the values `HIGH`, against arm a with `LOW`."""
+    arms = [
+        Arm(
+            name=name,
+            models=tuple(
+                _with_metric(model(f"{name}{seed}", {"logic/x": np.array(values) + 0.05 * seed}), metric)
+                for seed in range(seeds)
+            ),
+        )
+        for name, values in (("a", LOW), ("b", HIGH))
+    ]
+    (row,) = compare(arms).differences
+    assert row.difference == pytest.approx(0.5)
+    return row
+
+
+@pytest.mark.parametrize("metric", ["acc,none", "my_score,none"])
+def test_a_difference_of_shares_ends_at_minus_one_and_one(metric: str) -> None:
+    row = _difference(metric)
     assert row.interval is not None
     half = 4.3027 * row.standard_error
     assert row.difference + half > 1.0
     low, high = row.interval
     assert high == 1.0
     assert low == pytest.approx(row.difference - half, rel=1e-3)
+
+
+def test_a_difference_of_percentages_below_one_percent_does_not_end_at_one() -> None:
+    """BLEU is from 0 to 100, so a difference of several points is possible although all items have less than one."""
+    row = _difference("bleu,none")
+    assert row.interval is not None
+    half = 4.3027 * row.standard_error
+    assert row.interval == pytest.approx((row.difference - half, row.difference + half), rel=1e-3)
+    assert row.interval[1] > 1.0
+
+
+def test_a_difference_of_percentages_between_seeds_does_not_end_at_one() -> None:
+    shares, percentages = _difference("acc,none", seeds=2), _difference("bleu,none", seeds=2)
+    assert shares.interval is not None
+    assert percentages.interval is not None
+    assert shares.interval[1] == 1.0 < percentages.interval[1]
+
+
+def test_percentages_are_no_part_of_the_overall_value() -> None:
+    """A BLEU of 0.4 is 0.4 of 100, not 0.4 of 1."""
+    models = [
+        _with_metric(model(name, {"logic/x": np.array(own)}), "bleu,none") for name, own in (("a", LOW), ("b", HIGH))
+    ]
+    assert compare([Arm(name=one.name, models=(one,)) for one in models]).overall["b"] == ()
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "limits"),
+    [
+        ("acc", [0.0, 1.0], (0.0, 1.0)),
+        ("pass@10", [0.2, 0.4], (0.0, 1.0)),
+        ("f1", [0.0, 55.0], UNLIMITED),  # a task may use the name for a percentage
+        ("chrf", [0.2, 0.4], (0.0, 100.0)),
+        ("bits_per_byte", [0.2, 0.4], (0.0, math.inf)),
+        ("gold_logprob", [0.0, 0.0], (-math.inf, 0.0)),
+        ("my_score", [0.2, 1.0], (0.0, 1.0)),
+        ("my_score", [0.2, 1.5], UNLIMITED),
+    ],
+)
+def test_the_name_of_a_metric_says_more_than_its_values(
+    metric: str, values: list[float], limits: tuple[float, float]
+) -> None:
+    assert item_limits(f"{metric},none", np.array(values)) == limits

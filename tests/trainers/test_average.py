@@ -1,11 +1,8 @@
-"""The stage `average`: right values, refusals, the output folder, and what it inherits from its parents."""
+"""The stage `average`: right values, the dry run, and the output folder."""
 
 from __future__ import annotations
 
-import importlib
 import json
-import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,63 +15,20 @@ import pytest
 import torch
 import yaml
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, set_seed
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from harness.checkpoints import lineage
 from harness.checkpoints.resolver import resolve
-from harness.checkpoints.stage_manifest import StageManifest, read_manifest, write_manifest
+from harness.checkpoints.stage_manifest import read_manifest
 from harness.cli import main
 from harness.errors import InputError
-from harness.trainers import average, pretrain, sft
+from harness.trainers import average, pretrain
 from harness.trainers.averaging.spec import AverageSpec, parse
 from tests.conftest import ROOT
-from tests.models import save_tiny_adapter, save_tiny_llama, tiny_tokenizer
-from tests.trainers.helpers import CPU, chat_model, documents, instructions, write_jsonl
-
-WEIGHTS = "model.safetensors"
-
-
-def save_gpt2(folder: Path, seed: int) -> Path:
-    """A tiny GPT-2, whose output layer shares the weights of the embeddings."""
-    set_seed(seed)
-    tokenizer = tiny_tokenizer()
-    size: dict[str, Any] = {"vocab_size": len(tokenizer), "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}
-    AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-        GPT2Config(**size, bos_token_id=0, eos_token_id=1)
-    ).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def three(folder: Path, save: Callable[..., Path] = save_tiny_llama) -> list[Path]:
-    """Three models of one architecture, as the states of a training."""
-    return [save(folder / f"checkpoint-{step}", seed=seed) for seed, step in enumerate((20, 100, 110))]
-
-
-def spec(*checkpoints: Path | str, **more: Any) -> dict[str, Any]:
-    return {"stage": "average", "name": "averaged", "checkpoints": [str(place) for place in checkpoints], **more}
-
-
-def edited(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    """Change the tensors of a checkpoint."""
-    tensors = load_file(folder / WEIGHTS)
-    change(tensors)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-
-
-def set_config(folder: Path, **fields: Any) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, **fields}))
-
-
-def expected(checkpoints: list[Path], weights: list[float]) -> dict[str, np.ndarray[Any, Any]]:
-    """The average in float64."""
-    loaded = [load_file(path / WEIGHTS) for path in checkpoints]
-    return {
-        name: np.tensordot(weights, np.stack([tensors[name].double().numpy() for tensors in loaded]), axes=1)
-        for name in loaded[0]
-    }
+from tests.models import save_tiny_llama
+from tests.trainers.averages import WEIGHTS, edited, expected, save_gpt2, set_config, spec, three, training_on
+from tests.trainers.helpers import documents, write_jsonl
 
 
 @pytest.mark.parametrize("save", [save_tiny_llama, save_gpt2])
@@ -184,114 +138,6 @@ def test_integer_tensors_are_kept_where_equal_and_refused_where_not(tmp_path: Pa
     assert not (tmp_path / "again").exists(), "a folder is not claimed by an average that cannot be made"
 
 
-def _wider(folder: Path) -> None:
-    edited(folder, lambda tensors: tensors.update({"model.norm.weight": torch.zeros(33)}))
-
-
-def _incomplete(folder: Path) -> None:
-    edited(folder, lambda tensors: tensors.pop("model.norm.weight"))
-
-
-def _not_finite(folder: Path) -> None:
-    edited(folder, lambda tensors: tensors["model.norm.weight"].fill_(float("nan")))
-
-
-def _eight_bits(folder: Path) -> None:
-    edited(folder, lambda t: t.update({"model.norm.weight": t["model.norm.weight"].to(torch.float8_e4m3fn)}))
-
-
-def _other_tokens(folder: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens(["<new>"])
-    tokenizer.save_pretrained(folder)
-
-
-def _other_template(folder: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.chat_template = "{{ messages }}"
-    tokenizer.save_pretrained(folder)
-
-
-BAD_CHECKPOINTS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "shape": (_wider, r"tensor model\.norm\.weight has shape \[32\] in .*20 and \[33\] in .*100"),
-    "missing": (_incomplete, r"checkpoint-100 has no tensor model\.norm\.weight, which .*checkpoint-20 has"),
-    "not finite": (_not_finite, r"tensor model\.norm\.weight of .*checkpoint-100 has weights that are not finite"),
-    "8 bits": (_eight_bits, r"tensor model\.norm\.weight is F8_E4M3 in .*checkpoint-100"),
-    "layers": (lambda folder: set_config(folder, num_hidden_layers=3), r"num_hidden_layers is 2 in .*20 and 3 in"),
-    "quantized": (lambda folder: set_config(folder, quantization_config={"bits": 4}), "has a quantization_config"),
-    "classifier": (lambda folder: set_config(folder, architectures=["BertForMaskedLM"]), "predicts no next token"),
-    "vocabulary": (_other_tokens, r"different tokenizers \(their vocabulary differs\)"),
-    "template": (_other_template, r"different tokenizers \(their chat template differs\)"),
-    "pickled": (lambda folder: (folder / WEIGHTS).rename(folder / "pytorch_model.bin") and None, "pickled weights"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_CHECKPOINTS)
-def test_checkpoints_that_do_not_fit_together_are_refused(tmp_path: Path, name: str) -> None:
-    break_one, message = BAD_CHECKPOINTS[name]
-    checkpoints = three(tmp_path)
-    break_one(checkpoints[1])
-    with pytest.raises(InputError, match=message) as refusal:
-        average.train(spec(*checkpoints), tmp_path / "out")
-    assert "\n" not in str(refusal.value)
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_overflow_of_float16_is_refused(tmp_path: Path) -> None:
-    checkpoints = three(tmp_path)
-    for path in checkpoints:
-        edited(path, lambda tensors: tensors["model.norm.weight"].fill_(1e5))
-    with pytest.raises(InputError, match="of the average in float16 has weights that are not finite"):
-        average.train(spec(*checkpoints, dtype="float16"), tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"checkpoint": ["a"]}, "checkpoint: unknown key; allowed are stage, name, .* Did you mean checkpoints?"),
-        ({"data": {}}, "data: unknown key; allowed are"),
-        ({"last": 1}, "last: .*greater than or equal to 2"),
-        ({"method": "median"}, r"method: .*'mean' or 'ema' \(it is 'median'\)"),
-        ({"decay": 0.9}, "decay: has no effect on a mean"),
-        ({"method": "ema", "decay": 1}, "decay: .*less than 1"),
-        ({"checkpoints": []}, "checkpoints: .*at least 1 item"),
-        ({"name": ""}, "name: .*at least 1 character"),
-    ],
-)
-def test_wrong_fields_are_one_line_errors(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message) as refusal:
-        parse({**spec("a", "b"), **fields})
-    assert "\n" not in str(refusal.value)
-
-
-def test_a_missing_field_is_named() -> None:
-    with pytest.raises(InputError, match=r"checkpoints: is missing; see docs/training\.md"):
-        parse({"stage": "average", "name": "a"})
-
-
-def test_the_choice_of_checkpoints_is_checked(tmp_path: Path) -> None:
-    checkpoints = three(tmp_path / "states")
-    other = save_tiny_llama(tmp_path / "other", seed=7)
-    copy = Path(shutil.copytree(checkpoints[0], tmp_path / "copy"))
-    wrong: list[tuple[list[Path | str], dict[str, Any], str]] = [
-        ([checkpoints[0]], {}, "is 1 checkpoint; an average needs at least two"),
-        ([checkpoints[0], checkpoints[0]], {}, "is 1 checkpoint"),
-        ([checkpoints[0], copy], {}, "copy have the same weights, which would count twice"),
-        ([tmp_path / "nothing-*"], {}, "matches no folder; correct the glob"),
-        ([tmp_path / "states" / "checkpoint-*"], {"last": 4}, "last: is 4, but checkpoints has 3"),
-        ([*checkpoints, other], {"last": 2}, "last: .*other has no training step"),
-        ([*checkpoints, other], {"method": "ema"}, "method: .*other has no training step"),
-        ([checkpoints[0], tmp_path / "gone"], {}, "checkpoints: .*gone: no such folder"),
-    ]
-    for places, fields, message in wrong:
-        with pytest.raises(InputError, match=message):
-            average.plan(spec(*places, **fields))
-    elsewhere = save_tiny_llama(tmp_path / "later" / "checkpoint-7", seed=8)
-    with pytest.raises(InputError, match="of two trainings, so their steps cannot be compared"):
-        average.plan(spec(*checkpoints, elsewhere, last=2))
-    average.plan(spec(*checkpoints, other))  # a mean needs no order
-
-
 def test_the_dry_run_prints_checkpoints_steps_and_weights_and_writes_nothing(
     tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,31 +160,6 @@ def test_the_dry_run_prints_checkpoints_steps_and_weights_and_writes_nothing(
     assert f"{stage}: last: is 9, but checkpoints has 3" in capsys.readouterr().err
 
 
-def test_an_adapter_is_refused_and_the_command_in_the_message_merges_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    base = save_tiny_llama(tmp_path / "base")
-    adapters = [tmp_path / "one", tmp_path / "two"]
-    for path in adapters:
-        save_tiny_adapter(path, base)
-        tiny_tokenizer().save_pretrained(path)
-    edited_adapter = load_file(adapters[1] / "adapter_model.safetensors")
-    save_file({name: -values for name, values in edited_adapter.items()}, adapters[1] / "adapter_model.safetensors")
-    merged = []
-    for path, other in zip(adapters, reversed(adapters), strict=True):
-        with pytest.raises(InputError, match="is an adapter; the average of LoRA's factors") as refusal:
-            average.plan(spec(path, other))
-        (command,) = [part for part in str(refusal.value).split("`") if part.startswith("python ")]
-        _, _, module, *words = shlex.split(command)
-        monkeypatch.setattr(sys, "argv", [module, *words])
-        assert importlib.import_module(module).main() == 0
-        merged.append(Path(words[-1]))
-    edited(merged[1], lambda tensors: tensors["model.norm.weight"].mul_(2))  # both merge to B A
-    average.train(spec(*merged), tmp_path / "out")
-    layer = "model.layers.0.self_attn.q_proj.weight"
-    assert not torch.equal(load_file(tmp_path / "out" / WEIGHTS)[layer], load_file(base / WEIGHTS)[layer])
-
-
 def test_a_finished_average_is_kept_and_another_stage_is_refused(tmp_path: Path) -> None:
     checkpoints = three(tmp_path / "states")
     out = tmp_path / "states" / "out"
@@ -359,7 +180,7 @@ def test_a_finished_average_is_kept_and_another_stage_is_refused(tmp_path: Path)
         average.train(spec(*checkpoints[1:]), checkpoints[0])
     texts = write_jsonl(tmp_path / "texts.jsonl", documents(20))
     with pytest.raises(InputError, match="is not empty and holds no stage"):
-        pretrain.train(_texts(texts, tokens=1000, **{"from": str(checkpoints[0])}), out)
+        pretrain.train(training_on(texts, tokens=1000, **{"from": str(checkpoints[0])}), out)
     assert read_manifest(out) is not None
 
 
@@ -397,162 +218,6 @@ def test_an_average_that_was_killed_is_written_again(tmp_path: Path) -> None:
     assert manifests[1] is not None
     assert manifests[0].finished
     assert manifests[0].digest == manifests[1].digest == lineage.chain(str(out))[0].digest
-
-
-def _texts(path: Path, *, tokens: int, **more: Any) -> dict[str, Any]:
-    return {
-        "stage": "pretrain",
-        "name": "base",
-        "data": {"budget_tokens": tokens, "sources": {"text": {"path": str(path), "format": "text"}}},
-        "trainer": {**CPU, "max_length": 64, "save_steps": 4, "save_total_limit": 5},
-        **more,
-    }
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A training with five saved states, their average, and a child that was trained from it."""
-    folder = tmp_path_factory.mktemp("trained")
-    texts = write_jsonl(folder / "text.jsonl", documents(100))
-    pretrain.train(
-        _texts(texts, tokens=3200, architecture="tiny", tokenizer={"vocab_size": 300}, chat_template="plain"),
-        folder / "base",
-    )
-    average.train(spec(folder / "base" / "training", last=3, name="base-averaged"), folder / "averaged")
-    questions = write_jsonl(folder / "questions.jsonl", instructions(40))
-    child = {
-        "stage": "sft", "name": "child", "from": str(folder / "averaged"), "trainer": {**CPU, "max_length": 64},
-        "data": {"budget_tokens": 600, "sources": {"one": {"path": str(questions), "format": "instruction"}}},
-    }  # fmt: skip
-    sft.train(child, folder / "child")
-    return folder
-
-
-def test_the_states_of_a_training_are_averaged_and_trained_further(trained: Path) -> None:
-    states = sorted((trained / "base" / "training").glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
-    assert len(states) == 5
-    for name, values in load_file(trained / "averaged" / WEIGHTS).items():
-        oracle = expected(states[-3:], [1 / 3] * 3)[name]
-        np.testing.assert_allclose(values.double().numpy(), oracle, rtol=1e-6, atol=1e-7)
-        if "proj" in name:
-            assert not np.allclose(load_file(states[-2] / WEIGHTS)[name].numpy(), oracle, atol=1e-6)
-    manifest = read_manifest(trained / "averaged")
-    assert manifest is not None
-    assert (manifest.finished, manifest.tokens, manifest.step) == (True, 0, 0)
-    assert [parent.name for parent in manifest.parents] == [f"base/{state.name}" for state in states[-3:]]
-    assert manifest.arguments["steps"] == [int(state.name[11:]) for state in states[-3:]]
-    assert manifest.spec["last"] == 3
-
-
-def test_the_lineage_of_a_child_of_an_average_has_every_state_once(
-    trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    links = lineage.chain(str(trained / "child"))
-    assert [link.status for link in links] == ["verified"] * 5
-    assert [link.manifest.stage for link in links if link.manifest] == ["sft", "average"] + ["pretrain"] * 3
-    assert links[0].parents == (links[1].digest,)
-    assert links[1].parents == tuple(link.digest for link in links[2:])
-    assert main(["lineage", str(trained / "child")]) == 0
-    output = capsys.readouterr().out
-    numbered = [line.split()[:2] for line in output.splitlines() if line.split()[0].rstrip(".") in list("12345")]
-    states = [link.name for link in links[2:]]
-    assert numbered == [[f"{n}.", name] for n, name in enumerate([*states, "averaged", "child"], 1)]
-    origins = [line.strip() for line in output.splitlines() if line.strip().startswith("from ")]
-    assert origins == ["from scratch"] * 3 + ["from 1, 2, 3", "from 4"]
-    assert "mean of 3 checkpoints" in output
-
-
-def test_a_state_that_changed_is_seen_and_one_that_is_missing_is_reported(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = Path(shutil.copytree(trained, tmp_path / "trained"))
-    for path in folder.rglob("stage.json"):
-        path.write_text(path.read_text().replace(str(trained), str(folder)))
-    second = Path(lineage.chain(str(folder / "averaged"))[2].location)
-    edited(second, lambda tensors: tensors["model.norm.weight"].add_(1))
-    message = f"{second}: its weights changed after base-averaged was trained from it"
-    with pytest.raises(InputError) as refusal:
-        lineage.verify(resolve(str(folder / "averaged")))
-    assert message in str(refusal.value)
-    with pytest.raises(InputError) as refusal:
-        lineage.check_unchanged(lineage.chain(str(folder / "averaged")))
-    assert message in str(refusal.value)
-    assert main(["lineage", str(folder / "child")]) == 1
-    shutil.rmtree(second)
-    lineage.verify(resolve(str(folder / "averaged")))
-    assert [link.status for link in lineage.chain(str(folder / "averaged"))].count("missing") == 1
-    capsys.readouterr()
-    assert main(["lineage", str(folder / "child")]) == 0
-    assert "missing on this machine" in capsys.readouterr().out
-
-
-def test_an_average_is_evaluated_compared_and_ranked(
-    trained: Path, tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in ("averaged", "child"):
-        words = ["eval", "--model", str(trained / name), "--tasks", "mini_logic", "--limit", "2"]
-        assert main([*words, "--output_path", str(tmp_path / "runs")]) == 0
-    (record,) = (tmp_path / "runs" / "averaged").glob("run_*.json")
-    links = json.loads(record.read_text())["model"]["lineage"]
-    assert len(links) == 4
-    digests = [parent["digest"] for parent in links[0]["manifest"]["parents"]]
-    assert digests == [link["digest"] for link in links[1:]]
-    assert links[0]["manifest"]["schema_version"] == 2
-    capsys.readouterr()
-    page = tmp_path / "page.html"
-    assert main(["leaderboard", str(tmp_path / "runs"), "--output_path", str(page)]) == 0
-    section = page.read_text(encoding="utf-8").split('<section id="lineage"')[1].split("</section>")[0]
-    assert section.count('class="stage') == 5
-    assert section.count('class="edge"') == 4
-    assert main(["compare", "averaged", "child", "--runs", str(tmp_path / "runs")]) == 0
-
-
-def _saw(folder: Path, *data: str, inherited: tuple[str, ...] = ()) -> None:
-    """Write a manifest that says that the checkpoint was trained on evaluation data."""
-    source = {"name": "s", "location": "x", "format": "text", "eval_data": data}
-    fields = {
-        "stage": "sft", "name": folder.name, "finished": False, "step": 1, "parents": [], "trainer": {}, "seed": 0,
-        "arguments": {}, "spec": {}, "mixture": {}, "budget_tokens": 1, "tokens": 1, "sequences": 1, "ledger": [],
-        "sources": [source], "wall_seconds": 1, "started": "2025-01-01", "device": "cpu",
-        "inherited_eval_data": inherited,
-    }  # fmt: skip
-    write_manifest(folder, StageManifest.model_validate(fields))
-
-
-def test_evaluation_data_of_every_parent_is_inherited_and_said_even_if_parents_are_missing(
-    tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    one, two, clean = (chat_model(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "two", "clean")))
-    _saw(one, "gsm8k_test")
-    _saw(two, "humaneval", inherited=("mbpp",))
-    stage = tmp_path / "stage.yaml"
-    stage.write_text(yaml.safe_dump(spec(one, two, clean)))
-    out = tmp_path / "averaged"
-    assert main(["train", str(stage), "--output_path", str(out)]) == 0
-    printed = capsys.readouterr()
-    assert "earlier stages were trained on evaluation data: gsm8k_test, humaneval, mbpp" in printed.out
-    assert "averaged: made from 3 checkpoints" in printed.out
-    manifest = read_manifest(out)
-    assert manifest is not None
-    assert manifest.inherited_eval_data == ("gsm8k_test", "humaneval", "mbpp")
-    assert main(["train", str(stage), "--output_path", str(out)]) == 0
-    assert "this stage was already finished" in capsys.readouterr().err
-
-    def warnings() -> list[str]:
-        links = [
-            {"digest": link.digest, "manifest": link.manifest.to_json() if link.manifest else None}
-            for link in lineage.chain(str(out))
-        ]
-        return lineage.contamination_warnings("m", links)
-
-    start = "m was trained on evaluation data"
-    assert warnings() == [
-        f"{start} (one): gsm8k_test.",
-        f"{start} (two): humaneval.",
-        f"{start} (before two): mbpp.",
-    ]
-    shutil.rmtree(two)
-    assert warnings() == [f"{start} (one): gsm8k_test.", f"{start} (before averaged): humaneval, mbpp."]
 
 
 def test_the_guide_names_every_field_of_an_average() -> None:

@@ -107,9 +107,9 @@ class Chat:
     @cached_property
     def header(self) -> str:
         r"""The text before an answer that is to be written: ``<|assistant|>\n``; empty if there is none."""
-        asked = [{"role": "user", "content": MARK}]
+        prompt = [{"role": "user", "content": MARK}]
         try:
-            plain, asking = (self._render(asked, "", None, asks=asks) for asks in (False, True))
+            plain, asking = (self._render(prompt, "", None, asks=asks) for asks in (False, True))
         except InputError:
             return ""
         return asking[common_prefix_length(plain, asking) :]

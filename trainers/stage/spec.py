@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from harness.errors import SpecError, did_you_mean
-from harness.recorded_command import without_secret_values
+from harness.redaction import without_secret_values
 from harness.trainers.data.schedules import Schedule
 from harness.trainers.data.spec import DataSpec, MixtureSpec, Section, SourceSpec, read_schedule
 

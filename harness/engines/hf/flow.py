@@ -23,8 +23,12 @@ from torch import Tensor
 from harness.engines.hf.decoding import STAGE, Batch, Decoder, Row
 from harness.engines.hf.steps import join_caches, roomy_layers
 
-FEWEST = 8  # rows that are read at a time, if as many wait
-READ_SHARE = 3  # A third of the budget is read at a time: reading takes further memory, about a third of the cache's.
+# Waiting rows are read once this many can join: one pass for several prompts costs less than a pass for each. With room
+# for fewer than 32 rows, a quarter of the room is enough: with room for 12, 8 free places would leave 4 rows computing.
+FEWEST = 8
+FREE_SHARE = 1 / 4
+# A full batch is read in this many parts: reading takes further memory for each token that is read.
+READ_PARTS = 3
 
 
 class CannotFlowError(Exception):
@@ -49,7 +53,7 @@ def flow(decoder: Decoder, rows: Sequence[Row], budget: int) -> Iterator[list[Ro
             batch, late = _fitting(batch, budget)
             waiting.extendleft(late)
         while room := _room(decoder, batch, waiting, budget):
-            most = max(1, budget // READ_SHARE // max(map(_tokens, waiting)))
+            most = max(1, budget // READ_PARTS // max(map(_tokens, waiting)))
             taken = [waiting.popleft() for _ in range(min(room, most))]
             read = decoder.advance(decoder.start(taken), 1)
             yield _ended(taken, read)
@@ -80,7 +84,8 @@ def _room(decoder: Decoder, batch: Batch | None, waiting: Sequence[Row], budget:
         return max(1, min(len(waiting), budget // (longest + ahead)))
     most = budget // (max(longest, batch.width) + ahead)
     room = most - len(batch.rows)
-    return min(room, len(waiting)) if room >= min(FEWEST, len(waiting), max(1, most // 4)) else 0
+    enough = min(FEWEST, len(waiting), max(1, int(most * FREE_SHARE)))
+    return min(room, len(waiting)) if room >= enough else 0
 
 
 def _fitting(batch: Batch, budget: int) -> tuple[Batch, list[Row]]:

@@ -93,11 +93,11 @@ class Generator:
         tokens = {index: prompt.tokens for index, prompt in prompts.items() if prompt.tokens}
         for prefix, group in self._groups(continuing.decoder, tokens):
             continuing.decoder.prefix = self._computed(prefix)
-            asked = {index: (requests[index], prompts[index]) for index in group}
-            for answers in self._flowing(continuing, asked):
+            pending = {index: (requests[index], prompts[index]) for index in group}
+            for answers in self._flowing(continuing, pending):
                 yield answers
-                asked = {index: each for index, each in asked.items() if index not in answers}
-            yield from self._in_batches(continuing, asked)
+                pending = {index: each for index, each in pending.items() if index not in answers}
+            yield from self._in_batches(continuing, pending)
 
     def _groups(self, decoder: Decoder, prompts: Mapping[int, Sequence[int]]) -> list[tuple[list[int], list[int]]]:
         """Group prompts by shared prefix; one group without a prefix if the model or the arguments cannot use it."""
@@ -116,13 +116,13 @@ class Generator:
             return None
 
     def _in_batches(
-        self, continuing: Continuing, asked: Mapping[int, tuple[Request, Prompt]]
+        self, continuing: Continuing, pending: Mapping[int, tuple[Request, Prompt]]
     ) -> Iterator[dict[int, Answer | Failure]]:
         """Answer batch by batch, each by itself; smaller ones where memory runs out."""
         new = continuing.decoder.new
 
         def length(index: int) -> int:
-            return len(asked[index][1].tokens)
+            return len(pending[index][1].tokens)
 
         def cut(left: list[int]) -> Iterator[Job[Answer]]:
             rows: list[int] = []
@@ -138,28 +138,28 @@ class Generator:
 
         def job(rows: list[int]) -> Job[Answer]:
             def run() -> dict[int, Answer]:
-                started = [continuing.row(*asked[index]) for index in rows]
+                started = [continuing.row(*pending[index]) for index in rows]
                 continuing.decoder.decode(started, staged=self._batching.stages)
-                return {i: continuing.answer(*asked[i], row) for i, row in zip(rows, started, strict=True)}
+                return {i: continuing.answer(*pending[i], row) for i, row in zip(rows, started, strict=True)}
 
             return Job(members=rows, run=run, tokens=len(rows) * (length(rows[0]) + new))
 
-        yield from self._runner.drain(list(asked), cut)
+        yield from self._runner.drain(list(pending), cut)
 
     def _flowing(
-        self, continuing: Continuing, asked: Mapping[int, tuple[Request, Prompt]]
+        self, continuing: Continuing, pending: Mapping[int, tuple[Request, Prompt]]
     ) -> Iterator[dict[int, Answer | Failure]]:
         """Answer what can be answered in one batch that stays full; what is left needs batches of its own."""
         decoder = continuing.decoder
         flows = self._flows and decoder.takes_stages and decoder.new > 0
-        if not (flows and len(asked) > 1 and self._batching.pads and self._batching.stages):
+        if not (flows and len(pending) > 1 and self._batching.pads and self._batching.stages):
             return
-        longest_first = sorted(asked, key=lambda index: -len(asked[index][1].tokens))
-        rows = {index: continuing.row(*asked[index]) for index in longest_first}
+        longest_first = sorted(pending, key=lambda index: -len(pending[index][1].tokens))
+        rows = {index: continuing.row(*pending[index]) for index in longest_first}
         numbers = {id(row): index for index, row in rows.items()}
         try:
             for ended in flow(decoder, list(rows.values()), self._budget.tokens):
-                yield {(i := numbers[id(row)]): continuing.answer(*asked[i], row) for row in ended}
+                yield {(i := numbers[id(row)]): continuing.answer(*pending[i], row) for row in ended}
         except CannotFlowError:
             self._flows = False
         except Exception as error:  # logged; a single prompt that causes it fails later

@@ -11,6 +11,7 @@ such as another precision, a bias or several tokens, goes to transformers' own f
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -127,9 +128,38 @@ def _is_plain(layer: Any) -> bool:
     )
 
 
+class _Patch:
+    """transformers' ``sdpa``, replaced from the start of the first block until the end of the last, in any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._before: Attention | None = None
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._blocks == 0:
+                self._before = ALL_ATTENTION_FUNCTIONS._local_mapping.get("sdpa")  # noqa: SLF001
+                ALL_ATTENTION_FUNCTIONS["sdpa"] = _fast_sdpa(ALL_ATTENTION_FUNCTIONS["sdpa"])
+            self._blocks += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0 and self._before is None:
+                ALL_ATTENTION_FUNCTIONS._local_mapping.pop("sdpa")  # noqa: SLF001 - the global entry is used again
+            elif self._blocks == 0:
+                ALL_ATTENTION_FUNCTIONS["sdpa"] = self._before
+
+
+_patch = _Patch()
+
+
 @contextmanager
 def fast_steps(device: torch.device) -> Iterator[None]:
     """Use `attend_to_all` in place of transformers' ``sdpa`` until the block ends; change nothing for another device.
+
+    Blocks may be nested, and those of several threads may overlap.
 
     Args:
         device: Where the model is.
@@ -137,24 +167,24 @@ def fast_steps(device: torch.device) -> Iterator[None]:
     if device.type != "cpu":
         yield
         return
-    own, local = ALL_ATTENTION_FUNCTIONS["sdpa"], ALL_ATTENTION_FUNCTIONS._local_mapping  # noqa: SLF001
-    before = local.get("sdpa")
+    _patch.begin()
+    try:
+        yield
+    finally:
+        _patch.end()
+
+
+def _fast_sdpa(own: Attention) -> Attention:
+    """Return a function that attends to all tokens in a step, and calls `own` for anything else."""
 
     def sdpa(
         module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **more: Any
-    ) -> Any:
+    ) -> tuple[Tensor, Tensor | None]:
         if _is_step(query, key, more) and (attention_mask is None or _is_for_all_heads(attention_mask)):
             return attend_to_all(query, key, value, attention_mask, more.get("scaling")), None
         return own(module, query, key, value, attention_mask, **more)
 
-    ALL_ATTENTION_FUNCTIONS["sdpa"] = sdpa
-    try:
-        yield
-    finally:
-        if before is None:
-            local.pop("sdpa", None)
-        else:
-            local["sdpa"] = before
+    return sdpa
 
 
 def _is_step(query: Tensor, key: Tensor, more: dict[str, Any]) -> bool:

@@ -17,8 +17,8 @@ from harness.errors import InputError
 
 AUTO: Literal["auto"] = "auto"
 CORES_PER_REPLICA = 8  # for `auto` without a GPU; more threads per engine gain little
-# vLLM's arguments whose product is the number of GPUs that one copy of the model takes.
-SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "prefill_context_parallel_size")
+# vLLM's arguments that spread one model over several GPUs: the product of their values is its number of GPUs.
+GPU_FACTORS = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "prefill_context_parallel_size")
 VISIBLE, THREADS = "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"
 
 
@@ -40,29 +40,29 @@ def environments(count: int | Literal["auto"], spec: EngineSpec, *, loads_weight
     gpus = visible_gpus() if spec.device in ("auto", "cuda") else []
     if not gpus:
         return _threads(count)
-    each = gpus_each(spec)
-    wanted = max(1, len(gpus) // each) if count == AUTO else count
-    if wanted * each > len(gpus):
-        room = len(gpus) // each
-        remedy = f"at most {room}" if room else f"a smaller {_largest_size(spec)} in --model_args"
+    per_replica = gpus_per_replica(spec)
+    most = len(gpus) // per_replica
+    wanted = max(1, most) if count == AUTO else count
+    if wanted > most:
+        remedy = f"at most {most}" if most else f"a smaller {_largest_factor(spec)} in --model_args"
         raise InputError(
-            f"--replicas {count}: needs {wanted * each} GPUs, and this machine has {len(gpus)}; give {remedy}."
+            f"--replicas {count}: needs {wanted * per_replica} GPUs, and this machine has {len(gpus)}; give {remedy}."
         )
     share = len(gpus) // wanted
     return [{VISIBLE: ",".join(gpus[place * share : (place + 1) * share])} for place in range(wanted)]
 
 
-def gpus_each(spec: EngineSpec) -> int:
-    """Return how many GPUs one replica takes. Raises: InputError: a size is not a positive whole number."""
-    for name in SIZES:
+def gpus_per_replica(spec: EngineSpec) -> int:
+    """Return how many GPUs one replica takes. Raises: InputError: a factor is not a positive whole number."""
+    for name in GPU_FACTORS:
         value = spec.model_args.get(name, 1)
         if not str(value).isdigit() or int(value) < 1:
             raise InputError(f"--model_args {name}={value}: give a whole number of 1 or more.")
-    return math.prod(int(spec.model_args.get(name, 1)) for name in SIZES)
+    return math.prod(int(spec.model_args.get(name, 1)) for name in GPU_FACTORS)
 
 
-def _largest_size(spec: EngineSpec) -> str:
-    return max(SIZES, key=lambda name: int(spec.model_args.get(name, 1)))
+def _largest_factor(spec: EngineSpec) -> str:
+    return max(GPU_FACTORS, key=lambda name: int(spec.model_args.get(name, 1)))
 
 
 def _threads(count: int | Literal["auto"]) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from harness.engines.replicated.devices import gpus_each
+from harness.engines.replicated.devices import gpus_per_replica
 from harness.engines.replicated.team import Replica, ReplicaDied
 from harness.engines.replicated.worker import Reply, Worker
 from harness.engines.spec import EngineSpec
@@ -78,7 +78,7 @@ class OnRay:
 
 
 def placed(count: int | Literal["auto"], machines: Machines, spec: EngineSpec) -> tuple[int, dict[str, int]]:
-    """Return the number of replicas, and the resources that each needs on its machine.
+    """Return the number of replicas, and what each takes on its machine: numbers of GPUs and of cores.
 
     Without GPUs, each replica gets the largest number of cores with which all replicas still fit on the machines.
 
@@ -88,24 +88,25 @@ def placed(count: int | Literal["auto"], machines: Machines, spec: EngineSpec) -
     gpus = [int(machine.get("GPU", 0)) for machine in machines]
     cores = [int(machine.get("CPU", 0)) for machine in machines]
     if sum(gpus) and spec.device != "cpu":
-        each = gpus_each(spec)
-        room = sum(number // each for number in gpus)
-        wanted = room if count == "auto" else count
-        if 0 < wanted <= room:
-            return wanted, {"num_cpus": 1, "num_gpus": each}
-        if not room:
+        per_replica = gpus_per_replica(spec)
+        most = sum(of_machine // per_replica for of_machine in gpus)
+        wanted = most if count == "auto" else count
+        if 0 < wanted <= most:
+            return wanted, {"num_cpus": 1, "num_gpus": per_replica}
+        if not most:
             raise InputError(
-                f"--model_args: a replica takes {each} GPUs of one machine, and the largest machine of the cluster has "
-                f"{max(gpus)}; give a smaller tensor_parallel_size, pipeline_parallel_size or data_parallel_size."
+                f"--model_args: a replica takes {per_replica} GPUs of one machine, and the largest machine of the "
+                f"cluster has {max(gpus)}; give a smaller tensor_parallel_size, pipeline_parallel_size or "
+                "data_parallel_size."
             )
-        raise InputError(f"--replicas {count}: the cluster has GPUs for {room}; give at most {room}.")
-    wanted = max(1, sum(number > 0 for number in cores)) if count == "auto" else count
-    share = max(cores, default=0)
-    while share and sum(number // share for number in cores) < wanted:
-        share -= 1
-    if not share:
+        raise InputError(f"--replicas {count}: the cluster has GPUs for {most}; give at most {most}.")
+    wanted = max(1, sum(of_machine > 0 for of_machine in cores)) if count == "auto" else count
+    per_replica = max(cores, default=0)
+    while per_replica and sum(of_machine // per_replica for of_machine in cores) < wanted:
+        per_replica -= 1
+    if not per_replica:
         raise InputError(f"--replicas {count}: the cluster has {sum(cores)} cores; give at most {sum(cores)}.")
-    return wanted, {"num_cpus": share, "num_gpus": 0}
+    return wanted, {"num_cpus": per_replica, "num_gpus": 0}
 
 
 def passed_on(environment: Mapping[str, str]) -> dict[str, str]:

@@ -88,8 +88,8 @@ class VllmEngine:
     """Answers requests with vLLM (see `harness.engines.base.Engine`).
 
     Attributes:
-        asked: Number of scoring queries.
-        asked_again: Number of these that follow the two rounds, for values that are still missing.
+        queries: Number of scoring queries.
+        repeated_queries: Number of these that follow the two rounds, for values that are still missing.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class VllmEngine:
         self._sampling = sampling
         eos = tokenizer.eos_token_id
         self._eos_text = str(tokenizer.decode([eos])) if eos is not None else None
-        self.asked = self.asked_again = 0
+        self.queries = self.repeated_queries = 0
         self._answering = False  # stays True when the engine died, hangs, or was left before all answers came
 
     @property
@@ -174,8 +174,8 @@ class VllmEngine:
                     yield groups
 
         for scores, counts in self._engines.score(batched(), self._adapter):
-            self.asked += counts.queries
-            self.asked_again += counts.repeated
+            self.queries += counts.queries
+            self.repeated_queries += counts.repeated
             chunk, groups = sent.popleft()
             if batch := expanded(chunk.take(groups, scores), indices):
                 yield batch

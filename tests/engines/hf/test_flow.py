@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -172,3 +174,23 @@ def test_a_step_is_transformers_attention(heads_of_mask: int) -> None:
     keys, values = key.repeat_interleave(3, dim=1), value.repeat_interleave(3, dim=1)
     expected = scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=0.5).transpose(1, 2)
     torch.testing.assert_close(attended, expected)
+
+
+def test_overlapping_blocks_of_two_threads_leave_transformers_own_attention() -> None:
+    own = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    first_is_over = threading.Event()
+
+    def second_block(begun: threading.Event) -> None:
+        with fast_steps(torch.device("cpu")):
+            begun.set()
+            first_is_over.wait(10)
+            assert ALL_ATTENTION_FUNCTIONS["sdpa"] is not own, "still fast after the first block"
+
+    begun = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with fast_steps(torch.device("cpu")):
+            second = pool.submit(second_block, begun)
+            assert begun.wait(10)
+        first_is_over.set()
+        second.result()
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is own

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.engines.replicated import devices
-from harness.engines.replicated.devices import SIZES, environments, own_gpu
+from harness.engines.replicated.devices import GPU_FACTORS, environments, own_gpu
 from harness.engines.spec import EngineSpec
 from harness.errors import InputError
 
@@ -35,7 +35,7 @@ def test_gpus_are_divided_among_replicas() -> None:
     assert _of(1) == _gpus("2,3,4,5")
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", GPU_FACTORS)
 def test_a_replica_takes_the_product_of_the_sizes(name: str) -> None:
     assert _of("auto", model_args={name: 2}) == _gpus("2,3", "4,5")
     assert _of("auto", model_args={name: 4}) == _gpus("2,3,4,5")

@@ -1,4 +1,4 @@
-"""The reason for a failed start is found: the reduced twin of the test in test_vllm.py, with scripted processes."""
+"""The reason for a failed start is found, with scripted processes: the reduced twin of test_vllm_processes.py."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """vLLM's V2 model runner, which CUDA uses, gives the scores and texts of lm-eval's `hf` model.
 
-The reduced twin of test_vllm.py on V2, which is slow: Triton's interpreter runs the kernels.
+The reduced twin of the other tests on V2, which is slow: Triton's interpreter runs the kernels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.engines.hf.reference import instances, open_hflm
 from tests.engines.vllm.interpreter import use_model_runner
-from tests.engines.vllm.test_vllm import (
+from tests.engines.vllm.tiny import (
     assert_same_scores,
     generating,
     good,

@@ -17,7 +17,7 @@ from tests.reports.small_designs import lineage, write_study
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
-TROUBLE = "2 failed, 7 cut"
+FAILED_AND_CUT = "2 failed, 7 cut"
 
 
 def spoil(run: Path, task: str) -> None:
@@ -49,14 +49,14 @@ def opened(browser: Chrome, study: Path) -> Chrome:
 
 
 def test_the_matrix_counts_them_overall_too(opened: Chrome, study: Path) -> None:
-    troubled = {
+    marked = {
         (cell.get_attribute("data-arm"), cell.get_attribute("data-task"))
         for cell in every(opened, "#matrix-table .cell button")
-        if TROUBLE in cell.text
+        if FAILED_AND_CUT in cell.text
     }
-    assert troubled == {("NC", "first"), ("NC", "overall")}
+    assert marked == {("NC", "first"), ("NC", "overall")}
     rows = json.loads((study / "page.json").read_text(encoding="utf-8"))["tables"]["matrix"]
-    assert {(row["arm"], row["task"]) for row in rows if (row["failed"], row["cut"]) == (2, 7)} == troubled
+    assert {(row["arm"], row["task"]) for row in rows if (row["failed"], row["cut"]) == (2, 7)} == marked
 
 
 def test_the_contrasts_of_affected_arms_name_them(opened: Chrome) -> None:
@@ -66,13 +66,13 @@ def test_the_contrasts_of_affected_arms_name_them(opened: Chrome) -> None:
         "return [...table.tBodies[0].rows].map((row) =>"
         " Object.fromEntries([...row.cells].map((cell, at) => [keys[at], cell.textContent])));"
     )
-    troubles = {(row["task"], row["contrast"]): row["trouble"] for row in shown}
+    texts = {(row["task"], row["contrast"]): row["failed_and_cut"] for row in shown}
     for contrast in ("pretrain", "tune", "interaction", "NC-NN"):
-        assert troubles["first", contrast] == troubles["overall", contrast] == TROUBLE
-        assert not troubles["second", contrast]
-    assert not troubles["first", "CC-CN"]
+        assert texts["first", contrast] == texts["overall", contrast] == FAILED_AND_CUT
+        assert not texts["second", contrast]
+    assert not texts["first", "CC-CN"]
     arms = {row.text.split()[0]: row.text for row in every(opened, "#table-arms tbody tr")}
-    assert [name for name, text in arms.items() if text.endswith(TROUBLE)] == ["NC"]
+    assert [name for name, text in arms.items() if text.endswith(FAILED_AND_CUT)] == ["NC"]
 
 
 def test_the_rows_of_the_effects_are_marked(opened: Chrome) -> None:

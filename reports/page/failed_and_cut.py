@@ -15,45 +15,45 @@ from harness.reports.documents.tables import Column, Table
 MARK = "\N{DAGGER}"  # after the name of a row of a drawing
 
 
-def trouble(failed: int, cut: int) -> str:
+def counts_in_words(failed: int, cut: int) -> str:
     """Return the counts in words; empty without any."""
     return ", ".join(f"{count:,} {word}" for count, word in ((failed, "failed"), (cut, "cut")) if count)
 
 
-def with_troubles(table: Table, troubles: Sequence[str], *, after: str, meaning: str) -> Table:
+def with_failed_and_cut(table: Table, texts: Sequence[str], *, after: str, meaning: str) -> Table:
     """Return the table with a column of failed and truncated requests, if there are any.
 
     Args:
         table: The table.
-        troubles: One text per row.
+        texts: One text per row.
         after: Key of the column that it follows.
         meaning: One sentence that explains it.
     """
-    if not any(troubles):
+    if not any(texts):
         return table
     at = [column.key for column in table.columns].index(after) + 1
-    column = Column(key="trouble", heading="failed, cut", kind="text", meaning=meaning)
+    column = Column(key="failed_and_cut", heading="failed, cut", kind="text", meaning=meaning)
     rows = tuple(
-        replace(row, cells={**row.cells, "trouble": words}) for row, words in zip(table.rows, troubles, strict=True)
+        replace(row, cells={**row.cells, "failed_and_cut": words}) for row, words in zip(table.rows, texts, strict=True)
     )
     return replace(table, columns=(*table.columns[:at], column, *table.columns[at:]), rows=rows)
 
 
-def troubled_rows(matrix: Matrix) -> dict[str, str]:
+def marked_names(matrix: Matrix) -> dict[str, str]:
     """Return the marked name of each column of the matrix in which some arm has failed or truncated requests."""
     return {task: f"{task} {MARK}" for (_, task), cell in matrix.cells.items() if cell.failed or cell.cut}
 
 
-def contrast_troubles(analysis: FactorialAnalysis, matrix: Matrix) -> list[str]:
+def failed_and_cut_of_contrasts(analysis: FactorialAnalysis, matrix: Matrix) -> list[str]:
     """Return the failed and truncated requests behind each contrast: those of all its arms, on its tasks."""
     labels = {arm.cell: arm.name for arm in analysis.arms}
     return [_of_cells(_cells_of(row, labels, matrix)) for row in analysis.rows]
 
 
-def arm_troubles(analysis: FactorialAnalysis, matrix: Matrix) -> list[str]:
+def failed_and_cut_of_arms(analysis: FactorialAnalysis, matrix: Matrix) -> list[str]:
     """Return the failed and truncated requests of each arm, on the tasks of its overall value."""
     cells = [matrix.cells.get((arm.name, OVERALL)) for arm in analysis.arms]
-    return [trouble(cell.failed, cell.cut) if cell else "" for cell in cells]
+    return [counts_in_words(cell.failed, cell.cut) if cell else "" for cell in cells]
 
 
 def _cells_of(row: ContrastRow, labels: dict[Cell, str], matrix: Matrix) -> Iterable[MatrixCell]:
@@ -68,4 +68,4 @@ def _cells_of(row: ContrastRow, labels: dict[Cell, str], matrix: Matrix) -> Iter
 
 def _of_cells(cells: Iterable[MatrixCell]) -> str:
     own = list(cells)
-    return trouble(sum(cell.failed for cell in own), sum(cell.cut for cell in own))
+    return counts_in_words(sum(cell.failed for cell in own), sum(cell.cut for cell in own))

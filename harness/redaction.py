@@ -1,4 +1,4 @@
-"""The command line, arguments and messages as records keep them: without passwords and keys, which stay private.
+"""Redaction: command lines, arguments and messages without passwords and keys, for records and for the terminal.
 
 --hf_hub_log_args token=hf_abc,public_repo=True         token=***,public_repo=True
 --model_args '{"api_key": "sk-1", "timeout": 9}'        {"api_key": "***", "timeout": 9}

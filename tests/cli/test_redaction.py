@@ -14,7 +14,7 @@ from harness.api.arguments import call
 from harness.cli import _parsed
 from harness.cli.eval_spec import evaluation_spec
 from harness.engines.base import Failure
-from harness.recorded_command import without_secret_values, without_secrets
+from harness.redaction import without_secret_values, without_secrets
 from harness.study.experiment import ExperimentSpec
 from harness.trainers.stage.spec import StageSpec
 from tests.conftest import ROOT, HarnessCommand

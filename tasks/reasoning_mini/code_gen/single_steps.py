@@ -1,0 +1,100 @@
+"""Problems of one step about numbers, texts and more. Content only; `draw.Family` says what each field is."""
+
+from __future__ import annotations
+
+from harness.suite.generated import sibling
+
+draw = sibling(__file__, "draw")
+
+SINGLE_STEPS = (
+    draw.Family(
+        "add_number",
+        1,
+        "n: int) -> int",
+        "Return n plus <k>.",
+        "return n + <k>",
+        ("return n * <k>", "return <k>"),
+        draw.number,
+        ((0,), (-5,)),
+    ),
+    draw.Family(
+        "is_above",
+        1,
+        "n: int) -> bool",
+        "Return True if n is greater than <k>, and False otherwise.",
+        "return n > <k>",
+        ("return n >= <k>", "return n < <k>"),
+        draw.count,
+        tuple((n,) for n in range(1, 24)),
+    ),
+    draw.Family(
+        "is_divisible",
+        1,
+        "n: int) -> bool",
+        "Return True if n is divisible by <k>, and False otherwise.",
+        "return n % <k> == 0",
+        ("return n % <k> == 1", "return n / <k> == 0"),
+        draw.number,
+        ((0,), (232792560,), (1,)),
+    ),
+    draw.Family(
+        "first_characters",
+        1,
+        "text: str) -> str",
+        "Return the first <k> characters of the text.",
+        "return text[:<k>]",
+        ("return text[<k>:]", "return text[:<k> - 1]"),
+        draw.text,
+        (("",), ("a long text that has more characters than that",)),
+    ),
+    draw.Family(
+        "add_ending",
+        1,
+        "text: str) -> str",
+        "Return the text with '<sep><word>' added at the end.",
+        "return text + '<sep><word>'",
+        ("return '<sep><word>' + text", "return text + '<word>'"),
+        draw.word,
+        (("",),),
+    ),
+    draw.Family(
+        "remove_letter",
+        1,
+        "text: str) -> str",
+        "Return the text without any '<c>' and with '<mark>' added at the end.",
+        "return text.replace('<c>', '') + '<mark>'",
+        ("return text.replace('<c>', '<mark>')", "return text.replace('<c>', '')"),
+        draw.text,
+        (("",), ("aeiorstln",)),
+    ),
+    draw.Family(
+        "multiply_all",
+        1,
+        "numbers: list[int]) -> list[int]",
+        "Return a list with every number multiplied by <k>.",
+        "return [n * <k> for n in numbers]",
+        ("return numbers * <k>", "return [n + <k> for n in numbers]"),
+        draw.small_numbers,
+        (([],),),
+    ),
+    draw.Family(
+        "keep_above",
+        1,
+        "numbers: list[int]) -> list[int]",
+        "Return the numbers in the list that are greater than <k>.",
+        "return [n for n in numbers if n > <k>]",
+        ("return [n for n in numbers if n >= <k>]", "return [n for n in numbers if n < <k>]"),
+        draw.numbers,
+        (([],), (list(range(25)),)),
+    ),
+    draw.Family(
+        "value_of",
+        1,
+        "stock: dict[str, int]) -> int",
+        "Return the value of the key '<word>', or <k> if the dictionary does not have that key.",
+        "return stock.get('<word>', <k>)",
+        ("return stock['<word>']", "return <k>"),
+        draw.stock,
+        (({},), ({w: i + 40 for i, w in enumerate(draw.PARAMETERS["word"])},)),
+    ),
+)
