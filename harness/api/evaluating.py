@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import replace
 from typing import Unpack
 
@@ -61,8 +62,9 @@ def evaluate(
             open_trackers(options, sources_of(spec, options)) as trackers,
             open_team(spec, None, ()) as team,
             EvalProgress(progress_file(parsed.args)) as progress,
+            closing(evaluate_all(spec, progress, team)) as runs,
         ):
-            for one in evaluate_all(spec, progress, team):
+            for one in runs:
                 trackers.log(one)
                 done.append(replace(one, samples={}))
     results = EvaluationResults(

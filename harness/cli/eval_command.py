@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -115,8 +116,9 @@ def _evaluate(spec: EvaluationSpec, rank: Rank | None, args: argparse.Namespace)
         open_trackers(options, sources_of(spec, options)) as trackers,
         open_team(spec, rank, sys.argv[1:]) as team,
         EvalProgress(file) as progress,
+        closing(evaluate_all(spec, progress, team, begun)) as runs,
     ):
-        for done in evaluate_all(spec, progress, team, begun):
+        for done in runs:
             progress.pause()
             print_run(done, dry_run=spec.dry_run, wide=args.wide)
             print_failures(done.record)

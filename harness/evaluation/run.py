@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,8 +77,10 @@ def evaluate_all(
     progress: Progress | None = None,
     team: Team | None = None,
     begun: Callable[[Evaluation], None] | None = None,
-) -> Iterator[DoneRun]:
+) -> Generator[DoneRun, None, None]:
     """Evaluate the models one after the other, yielding each when its record is written.
+
+    Close it when it is left early: an engine may be open for the next model.
 
     Args:
         spec: The options.

@@ -25,7 +25,6 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener, answer_challenge, deliver_challenge
 from typing import Any
 
-from harness.engines.engine_pool import POOL
 from harness.engines.replicated.connected import ConnectedReplica
 from harness.engines.replicated.team import Replica
 from harness.engines.replicated.worker import Reply, Worker, serve
@@ -199,8 +198,8 @@ class Ranks:
         with contextlib.suppress(OSError):
             self._listener.close()
         if self.turns[0].acquire(blocking=False):  # otherwise it is in the middle of something
-            list(self._here.call("close"))
-            POOL.close_unused()
+            list(self._here.call("close"))  # it raises nothing
+            self._here.end()
 
     def _accept(self) -> None:
         while True:
@@ -240,6 +239,9 @@ class _Here:
 
     def call(self, name: str, *arguments: Any) -> Iterator[Reply]:
         return self._worker.call(name, *arguments)
+
+    def end(self) -> None:
+        self._worker.end()
 
 
 def follow(rank: Rank, words: Sequence[str]) -> int:

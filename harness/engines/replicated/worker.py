@@ -72,6 +72,13 @@ class Worker:
             engine, self._engine = self._engine, None
             engine.close()
 
+    def end(self) -> None:
+        """Free the memory of all engines, also of one that is kept open for the next model."""
+        try:
+            self.close()
+        finally:
+            self._kept_open.close()
+
 
 def serve(connection: Connection[Any, Any]) -> int:
     """Answer the calls that arrive until ``("end", exit code)``; return that code.
@@ -84,8 +91,7 @@ def serve(connection: Connection[Any, Any]) -> int:
     while True:
         name, arguments = calls.get()
         if name == "end":
-            worker.close()
-            POOL.close_unused()
+            worker.end()
             return int(arguments[0])
         for reply in worker.call(name, *arguments):
             connection.send(reply)

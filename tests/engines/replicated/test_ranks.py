@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.engines.engine_pool import POOL
 from harness.engines.replicated import ranks as ranks_module
 from harness.engines.replicated.ranks import Rank, first_machine, this_rank
 from harness.errors import InputError
@@ -128,6 +129,7 @@ def test_a_silent_connection_keeps_no_rank_out(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ranks_module, "_store", lambda rank: store)
     monkeypatch.setattr(ranks_module, "SECONDS_TO_SAY_HELLO", 3.0)
     rank = Rank(number=0, size=2, local=0, machine="127.0.0.1", port=1, one_machine=True)
+    keeping = POOL.keeping
     team = ranks_module.Ranks(rank, ["eval"])
     [text] = store.values.values()
     with socket.create_connection(("127.0.0.1", int(text.split()[1]))) as silent:
@@ -144,7 +146,9 @@ def test_a_silent_connection_keeps_no_rank_out(monkeypatch: pytest.MonkeyPatch) 
     asked.start()  # a rank that was let in may stay silent for longer
     assert list(replica.call("ok")) == [("ok", "answer")]
     asked.join()
+    assert POOL.keeping == keeping + 1, "rank 0 keeps an engine open for the next model"
     team.close(0)
+    assert POOL.keeping == keeping
 
 
 class Ranks:
