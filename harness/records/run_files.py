@@ -129,9 +129,19 @@ def _remove_stale(folder: Path) -> None:
         host, _, pid = work.name.removeprefix(".writing-").rpartition("-")[0].rpartition("-")
         with contextlib.suppress(OSError):  # its writer may just have finished
             here = host == socket.gethostname() and pid.isdigit() and Path("/proc/self").exists()
-            over = not Path(f"/proc/{pid}").exists() if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
+            over = _has_ended(pid) if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
             if over:
                 shutil.rmtree(work, ignore_errors=True)
+
+
+def _has_ended(pid: str) -> bool:
+    """Whether there is no such process, or one that is killed and listed only until its parent asks after it."""
+    try:
+        # `4711 (python -m x) S 1 ...`: the state follows the name, which may hold spaces and brackets.
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in ("Z", "X")
 
 
 def _close_durably(file: TextIO) -> None:

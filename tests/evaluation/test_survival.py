@@ -491,11 +491,14 @@ def test_a_folder_that_a_killed_writer_left_is_removed_by_the_next_run(
     tmp_path: Path, tasks: Path, harness_here: HarnessCommand
 ) -> None:
     folder = tmp_path / "uniform"
-    process = subprocess.Popen([sys.executable, "-c", "pass"])
-    process.wait()
-    left, alive = (folder / f".writing-{socket.gethostname()}-{pid}-abc" for pid in (process.pid, os.getpid()))
-    left.mkdir(parents=True)
-    alive.mkdir()
+    gone, listed = (subprocess.Popen([sys.executable, "-c", "pass"]) for _ in range(2))
+    gone.wait()
+    os.waitid(os.P_PID, listed.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has asked after it
+    numbers = (gone.pid, listed.pid, os.getpid())
+    folders = [folder / f".writing-{socket.gethostname()}-{number}-abc" for number in numbers]
+    for each in folders:
+        each.mkdir(parents=True)
     (folder / ".writing-x7_ab12c").mkdir()  # as an earlier release named them
     assert harness_here(*eval_words(tasks, tmp_path)).returncode == 0
-    assert (left.exists(), alive.exists()) == (False, True)
+    assert [each.exists() for each in folders] == [False, False, True]
+    listed.wait()
