@@ -226,8 +226,7 @@ def _overall(comparison: Comparison) -> Table:
     of_margin = ("conclusion", "margin_p", P_OF_MARGIN) if concluded else ()
     rows = [
         Row(
-            cells={"arm": arm, **{name: _finite(getattr(part, name)) or None for name in of_margin}}
-            | {name: _finite(getattr(part, name)) for name in _OF_DOMAIN},
+            cells={"arm": arm} | {name: _shown(getattr(part, name)) for name in (*_OF_DOMAIN, *of_margin)},
             tone="strong" if part.significant else "",
         )
         for arm, parts in comparison.overall.items()
@@ -242,8 +241,9 @@ def _overall(comparison: Comparison) -> Table:
     )
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _shown(value: Any) -> Any:
+    """Return a cell: None for NaN and for no conclusion; a p so small that it is 0 stays 0."""
+    return None if value == "" or (isinstance(value, float) and math.isnan(value)) else value
 
 
 def _slopes(comparison: Comparison) -> Table:

@@ -126,3 +126,14 @@ def test_terminal_json_and_page_show_the_overall_verdict(command: Command, tmp_p
     assert command(*words, "--output_path", tmp_path / "page.html")[0] == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "non-inferior" in page.partition('id="table-overall"')[2].partition("</table>")[0]
+
+
+def test_a_p_too_small_for_a_float_is_zero_and_not_missing() -> None:
+    rng = np.random.default_rng(26)
+    first = {f"t{k}": (rng.random(4000) < 0.5).astype(float) for k in range(2)}
+    second = {task: np.where(rng.random(4000) < 0.01, 1.0 - values, values) for task, values in first.items()}
+    comparison = versus([model("a", first)], [model("b", second)], margin=0.1)
+    (row,) = (row for row in comparison_document(comparison, "").tables[1].rows if row.cells["domain"] == "overall")
+    assert [row.cells[key] for key in ("conclusion", "margin_p", "margin_p_corrected")] == ["non-inferior", 0.0, 0.0]
+    (domain,) = (row for row in comparison_document(comparison, "").tables[1].rows if row.cells["domain"] == "logic")
+    assert [domain.cells[key] for key in ("conclusion", "margin_p", "margin_p_corrected")] == [None] * 3
