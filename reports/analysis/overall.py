@@ -172,7 +172,8 @@ class _Part:
         above = _above_margin(whole, self._sign, self._loss)
         error = math.sqrt(weighted_variance(self._with_ties(covariance, ends), self._weights)) if known else math.nan
         if len(rows) == 1:  # one task, on another scale
-            p, detectable = rows[0].p or 1.0, (rows[0].detectable or math.inf) * float(self._weights[0])
+            p = 1.0 if rows[0].p is None else rows[0].p  # p may be 0, in thousands of items
+            detectable = math.inf if rows[0].detectable is None else rows[0].detectable * float(self._weights[0])
         return DomainDifference(
             domain=self.name,
             tasks=len(rows),
