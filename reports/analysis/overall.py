@@ -77,7 +77,7 @@ def overall(
         plots: For several runs, their pre-training runs; None if each has its own.
         separable: Whether the arms have enough pre-training runs for a test.
         any_scale: All tasks have one metric that need not lie between 0 and 1, such as a log-likelihood.
-        margin: For the non-inferiority test of the overall value, in the metric's units, as for a task; None for no test.
+        margin: For the non-inferiority test of the overall value, in the metric's units; None for no test.
     """
     on_scale = [one for one in tasks if (one.on_scale or any_scale) and one.units_suffice]
     counted = [one for one in on_scale if one.difference.domain not in CONTROLS] or on_scale

@@ -29,8 +29,8 @@ MEANINGS = {
     "lost": "Items on which the baseline is better than the model.",
     "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%, corrected).",
     "overall_conclusion": "Non-inferiority: whether a mean loss of the margin or more can be ruled out (one-sided, 5%, "
-    "corrected with the tasks). Like the difference, the margin of an accuracy is divided by 1 - chance. With one task, "
-    "see the row of the task.",
+    "corrected with the tasks). The margin of an accuracy is divided by 1 - chance, as its difference is. With one "
+    "task, see the row of the task.",
     "mean_difference": "Mean of the tasks' differences; variants of the same items are averaged first.",
     "mean_error": "Clustered; variants of the same items are correlated, other tasks are independent. Like the "
     "difference, that of an accuracy is divided by 1 - chance.",
