@@ -42,6 +42,7 @@ def check_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader]
     open_values: list[tuple[str | None, int]] = [(None, 0)]  # (anchor, number of values in it), the outermost first
     sizes: dict[str, int | None] = {}  # by anchor; None while the value is open
     for event in yaml.parse(text, Loader=loader):
+        assert event.start_mark is not None, "the parser marks every event"
         line = event.start_mark.line + 1
         if isinstance(event, yaml.CollectionStartEvent):
             open_values.append((event.anchor, 0))
