@@ -348,7 +348,7 @@ def _margin_result(arm: str, comparison: Comparison) -> list[str]:
         return [f"{arm}: a loss of {margin} or more is ruled out on all {safe} tasks.{together}"]
     return [
         f"{arm}: a loss of {margin} or more is ruled out on {safe} of {len(rows)} tasks, so not on all of them. The "
-        f"conclusions are corrected, so that any false one is rare (5%).{loss}{together}"
+        f"conclusions are corrected, so that a loss is seldom ruled out falsely (5%).{loss}{together}"
     ]
 
 
