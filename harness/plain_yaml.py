@@ -16,6 +16,18 @@ MOST_NESTED = 100
 MOST_VALUES = 1_000_000
 
 
+class CostlyYAMLError(ValueError):
+    """YAML that would crash the process or exhaust its memory.
+
+    Attributes:
+        line: The line where that shows, from 1.
+    """
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
 def check_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader]) -> None:
     """Check the nesting and the references of a YAML text without building its values.
 
@@ -25,30 +37,32 @@ def check_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader]
 
     Raises:
         yaml.YAMLError: it is not YAML.
-        ValueError: it is nested too deep, contains itself, or has too many values once its aliases are expanded.
+        CostlyYAMLError: it is nested too deep, contains itself, or has too many values once its aliases are expanded.
     """
     open_values: list[tuple[str | None, int]] = [(None, 0)]  # (anchor, number of values in it), the outermost first
     sizes: dict[str, int | None] = {}  # by anchor; None while the value is open
     for event in yaml.parse(text, Loader=loader):
+        assert event.start_mark is not None, "the parser marks every event"
+        line = event.start_mark.line + 1
         if isinstance(event, yaml.CollectionStartEvent):
             open_values.append((event.anchor, 0))
             if event.anchor is not None:
                 sizes[event.anchor] = None
             if len(open_values) > MOST_NESTED + 1:
-                raise ValueError(f"values are nested more than {MOST_NESTED} levels deep")
+                raise CostlyYAMLError(f"values are nested more than {MOST_NESTED} levels deep", line)
         elif isinstance(event, yaml.CollectionEndEvent):
-            _add(open_values, sizes, *open_values.pop())
+            _add(open_values, sizes, *open_values.pop(), line)
         elif isinstance(event, yaml.ScalarEvent):
-            _add(open_values, sizes, event.anchor, 0)
+            _add(open_values, sizes, event.anchor, 0, line)
         elif isinstance(event, yaml.AliasEvent):
             size = sizes.get(str(event.anchor), 0)
             if size is None:
-                raise ValueError(f"alias *{event.anchor} is inside the value that it refers to")
-            _add(open_values, sizes, None, size)
+                raise CostlyYAMLError(f"alias *{event.anchor} is inside the value that it refers to", line)
+            _add(open_values, sizes, None, size, line)
 
 
 def _add(
-    open_values: list[tuple[str | None, int]], sizes: dict[str, int | None], anchor: str | None, size: int
+    open_values: list[tuple[str | None, int]], sizes: dict[str, int | None], anchor: str | None, size: int, line: int
 ) -> None:
     """Add a value, and everything inside it, to the count of the enclosing value."""
     if anchor is not None:
@@ -56,7 +70,7 @@ def _add(
     name, total = open_values[-1]
     open_values[-1] = (name, total + size + 1)
     if total + size >= MOST_VALUES:
-        raise ValueError(f"it holds more than {MOST_VALUES:,} values when its aliases are expanded")
+        raise CostlyYAMLError(f"it holds more than {MOST_VALUES:,} values when its aliases are expanded", line)
 
 
 class UniqueKeyLoader(yaml.SafeLoader):

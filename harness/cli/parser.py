@@ -61,8 +61,11 @@ class Parser(argparse.ArgumentParser):
     def _wanted(self, action: argparse.Action) -> str:
         """Return a flag or word with its choices, otherwise its help: ``--tasks (tasks, groups, ...)``."""
         name = max(action.option_strings, key=len, default=argparse._get_action_name(action))  # noqa: SLF001
-        allowed = ", ".join(map(str, action.choices or ())) or self._get_formatter()._expand_help(action)  # noqa: SLF001
-        return f"{name} ({allowed})"
+        return f"{name} ({self._allowed(action)})"
+
+    def _allowed(self, action: argparse.Action) -> str:
+        """Return the choices of a flag or word, otherwise its help."""
+        return ", ".join(map(str, action.choices or ())) or self._get_formatter()._expand_help(action)  # noqa: SLF001
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Write a message as argparse does, but raise the error if it cannot be written."""
@@ -87,11 +90,11 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"{arg_string}: give {wanted}") if wanted else error from None
 
     def _match_argument(self, action: argparse.Action, arg_strings_pattern: str) -> int:
-        """Say what to give to a flag without its value."""
+        """Say which value to give to a flag that has none."""
         try:
             return super()._match_argument(action, arg_strings_pattern)
         except argparse.ArgumentError as error:
-            raise argparse.ArgumentError(action, f"{error.message}; give {self._wanted(action)}") from None
+            raise argparse.ArgumentError(action, f"{error.message}; give it a value: {self._allowed(action)}") from None
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Name the nearest choice for a wrong one."""

@@ -240,11 +240,11 @@ def _pair_task(
 
 
 def _failures(task: str, failed: tuple[int, int]) -> TaskNote:
-    counts, rest = f"{failed[0]} and {failed[1]}", "their items are left out, not scored 0"
+    counts = f"{failed[0]} and {failed[1]} requests"
     return TaskNote(
         task=task,
-        alone=f"{task}: {counts} requests failed; {rest}.",
-        shared=f"Requests failed; {rest}",
+        alone=f"{task}: {counts} failed; their items are left out, not scored 0.",
+        shared="Items of failed requests are left out, not scored 0",
         counts=counts,
     )
 

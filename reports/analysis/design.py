@@ -132,7 +132,7 @@ def read_factors(place: Place, content: Mapping[str, Any]) -> dict[str, tuple[st
         )
     read = {}
     for name, levels in factors.items():
-        where = (place / "factors").on_line_of(str(name)).partition(": ")[0]
+        where = (place / "factors").line_of(str(name))
         if not isinstance(name, str):
             raise InputError(f"{where}: factor {_shown(name)} is not text; write its name in quotes.")
         if name in RUN_KEYS or name in ("overall", "interaction", "cot"):

@@ -127,7 +127,7 @@ class DomainDifference:
         names: The tasks.
         largest: The largest possible difference; infinite if values are not limited.
         detectable_alone: `detectable` before correction.
-        margin_p: As `TaskDifference.margin_p`, with the margin on the scale of `difference`; None but for overall.
+        margin_p: As `TaskDifference.margin_p`, for a loss of the margin on every task; None but for overall.
         inferior_p: As `TaskDifference.inferior_p`.
         margin_p_corrected: `margin_p` corrected over all tasks and overall values of the comparison.
         conclusion: As `TaskDifference.conclusion`; empty but for overall of two tasks or more.

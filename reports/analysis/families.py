@@ -142,7 +142,8 @@ def _raised(one: TaskDifference | DomainDifference, tests: int) -> float | None:
     raised = one.detectable * ratio
     if isinstance(one, DomainDifference):
         return math.inf if raised > one.largest else raised
-    least, most = item_limits(one.metric, np.array([one.mean_baseline, one.mean_arm]))
+    means = np.array([one.mean_baseline, one.mean_arm])
+    least, most = item_limits(one.metric, means, is_loss=not one.higher_is_better)
     return math.inf if raised > most - least else raised
 
 
@@ -150,9 +151,10 @@ def with_conclusions(corrected: Corrected) -> Corrected:
     """Fill in the conclusions of the non-inferiority tests, corrected over all of them by Hochberg's method.
 
     The two conclusions are corrected apart. At most 5% of documents call a loss of the margin or more `non-inferior`.
-    At most 2.5% call a loss of the margin or less `inferior`, because its p is two-sided. So at most 7.5% hold any
-    false conclusion. The overall value of two tasks or more is one more claim of the same list. If every
-    claim rules the loss out at the uncorrected 5%, all corrected p are at most 5% too, so "all of them" costs nothing.
+    About 2.5% call a loss of exactly the margin `inferior`, because its p is two-sided; but up to 6% if the arm only
+    loses items (docs/statistics.md). The overall value of two tasks or more is one more claim of the same list. If
+    every claim of all arms rules the loss out at the uncorrected 5%, all corrected p are at most 5% too, so "all of
+    them" costs nothing.
     """
     claims: list[TaskDifference | DomainDifference] = [*corrected.differences]
     claims += [row for own in corrected.overall.values() for row in own]

@@ -120,7 +120,7 @@ def rank(models: Sequence[ModelRecords], *, force: bool = False, notes: Sequence
 
     Raises:
         InputError: There is only one model.
-        RecordError: The models have no common tasks or items, or their prompts differ (unless `force`).
+        RecordError: The models have no common tasks, none can be ranked, or their prompts differ (unless `force`).
     """
     if len(models) < 2:
         raise InputError(
@@ -192,7 +192,10 @@ def _common_tasks(models: Sequence[ModelRecords], notes: list[str], *, force: bo
     ranked = [task for name in common if (task := _ranked_task(models, name, on_tasks, force=force)) is not None]
     notes += joined(on_tasks)
     if not ranked:
-        raise RecordError(f"{', '.join(common)}: no items that all {len(models)} models answered; see docs/reports.md.")
+        raise RecordError(
+            f"no task can be ranked: {' '.join(joined(on_tasks))} Give other tasks with --tasks, evaluate all "
+            "models on the same items, or use `harness compare`, which takes any metric."
+        )
     reasoning = any(task.domain not in CONTROLS for task in ranked)
     ranked = [replace(task, counted=task.domain not in CONTROLS or not reasoning) for task in ranked]
     return sorted(ranked, key=lambda task: (task.domain, task.task))
@@ -208,16 +211,18 @@ def _ranked_task(models: Sequence[ModelRecords], name: str, notes: list[TaskNote
             f"{name}: the runs cannot be compared: {'; '.join(reasons)}. Evaluate all with the same settings, leave "
             "the task out with --tasks, or give --force to rank them anyway."
         )
-    first = listed[0]
+    first, metric = listed[0], listed[0].metric.removesuffix(",none")
     if paired is None:
-        notes.append(_left_out(name, f"{first.metric.removesuffix(',none')} is not a mean over items in every run"))
+        notes.append(_left_out(name, f"{metric} is not a mean over items in every run"))
         return None
     values, items = paired.values, paired.values.shape[1]
     if not first.higher_is_better or not are_shares(first.metric, values):
-        notes.append(_left_out(name, f"{first.metric} is not on a scale from 0 to 1 where more is better"))
+        notes.append(_left_out(name, f"{metric} is not on a scale from 0 to 1 where more is better"))
         return None
     if items < 2 or (paired.clusters is not None and len(set(paired.clusters.tolist())) < 2):
-        notes.append(_left_out(name, "all models answered fewer than two of its items or clusters"))
+        notes.append(
+            _left_out(name, f"the models have {'fewer than two items or clusters' if items else 'no item'} in common")
+        )
         return None
     clusters = None if paired.clusters is None else len(set(paired.clusters.tolist()))
     if clusters is not None and clusters < FEW_CLUSTERS:

@@ -77,7 +77,7 @@ def overall(
         plots: For several runs, their pre-training runs; None if each has its own.
         separable: Whether the arms have enough pre-training runs for a test.
         any_scale: All tasks have one metric that need not lie between 0 and 1, such as a log-likelihood.
-        margin: For the non-inferiority test of the overall value, on its own scale; None for no such test.
+        margin: For the non-inferiority test of the overall value, in the metric's units; None for no test.
     """
     on_scale = [one for one in tasks if (one.on_scale or any_scale) and one.units_suffice]
     counted = [one for one in on_scale if one.difference.domain not in CONTROLS] or on_scale
@@ -138,6 +138,14 @@ class _Part:
         """1 if more is better in every task, -1 if less is; one overall value has no other tasks."""
         return 1.0 if self.tasks[0].difference.higher_is_better else -1.0
 
+    @property
+    def _loss(self) -> float:
+        """The margin on the scale of the difference: what it is if each task loses exactly the margin.
+
+        With a margin of 0.02, one domain with chance 0.25 and one with chance 0: 0.02 x (1 / 0.75 + 1) / 2 = 0.0233.
+        """
+        return (self.margin or 0.0) * float(self._weights.sum())
+
     def _at_margin(self, two_sided: float | None, surplus: float) -> dict[str, Any]:
         """Return the fields of the non-inferiority test, before correction, from the p of a loss of the margin."""
         if self.margin is None:
@@ -161,10 +169,11 @@ class _Part:
         known = math.isfinite(half)
         # Interval and p may use quantiles above 1.96, in few clusters, or an error that is not 0 where items are tied.
         p, detectable = implied_p(whole), minimum_detectable_effect(half / _Z95) if known else math.inf
-        above = _above_margin(whole, self._sign, self.margin or 0.0)
+        above = _above_margin(whole, self._sign, self._loss)
         error = math.sqrt(weighted_variance(self._with_ties(covariance, ends), self._weights)) if known else math.nan
         if len(rows) == 1:  # one task, on another scale
-            p, detectable = rows[0].p or 1.0, (rows[0].detectable or math.inf) * float(self._weights[0])
+            p = 1.0 if rows[0].p is None else rows[0].p  # p may be 0, in thousands of items
+            detectable = math.inf if rows[0].detectable is None else rows[0].detectable * float(self._weights[0])
         return DomainDifference(
             domain=self.name,
             tasks=len(rows),
@@ -199,7 +208,7 @@ class _Part:
         p = test.p if known else 1.0 if test.difference == 0.0 else None
         at_margin = None
         if known and self.margin is not None:
-            at_margin = compare_over_tasks(scores, plots, null=-self._sign * self.margin).p
+            at_margin = compare_over_tasks(scores, plots, null=-self._sign * self._loss).p
         return DomainDifference(
             domain=self.name,
             tasks=len(self.tasks),
@@ -212,7 +221,7 @@ class _Part:
             degrees_of_freedom=test.degrees_of_freedom,
             names=tuple(one.difference.task for one in self.tasks),
             largest=self._largest,
-            **self._at_margin(at_margin, self._sign * test.difference + (self.margin or 0.0)),
+            **self._at_margin(at_margin, self._sign * test.difference + self._loss),
         )
 
 

@@ -135,18 +135,15 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     if measured is not None and set(main) == set(measured.factors):
         main = measured.factors
     runs = read_runs(place, content, factors) if "runs" in content else ()
-    counted = _seeds_of_runs(runs, factors, main) if runs else None
-    seeds = flags.seeds if flags.seeds is not None else content.get("seeds", counted)
-    effect = flags.effect if flags.effect is not None else content.get("effect")
     contrasts = planned_contrasts(factors, main, _pretraining(place, content, (factors, main), runs))
-    seeds = _whole("seeds", seeds, 2, "the pre-training runs of each level, 2 or more")
-    effect = (
-        None
-        if effect is None
-        else _number("effect", effect, 1e-9, 100.0, "points above 0, such as 3, which is 0.03 of accuracy")
-    )
+    counted = _seeds_of_runs(runs, factors, main) if runs else None
+    where, seeds = _flag_or_field(place, "seeds", flags.seeds, content.get("seeds", counted))
+    seeds = _whole(where, seeds, 2, "the pre-training runs of each level, 2 or more")
+    where, effect = _flag_or_field(place, "effect", flags.effect, content.get("effect"))
+    if effect is not None:
+        effect = _number(where, effect, 1e-9, 100.0, "points above 0, such as 3, which is 0.03 of accuracy")
     tasks = _tasks(place, content, flags, measured.tasks if measured else None)
-    constant = _constant(path, contrasts, tasks)
+    constant = _constant(place / "tasks", contrasts, tasks)
     return StudyPlan(
         contrasts=contrasts,
         main={name: factors[name] for name in main},
@@ -158,7 +155,12 @@ def read_plan(path: Path, flags: PlanFlags, measured: Measured | None = None) ->
     )
 
 
-def _constant(path: Path, contrasts: Mapping[str, str | Shape], tasks: Mapping[str, TaskPlan]) -> list[str]:
+def _flag_or_field(place: Place, name: str, flag: float | None, field: Any) -> tuple[str, Any]:
+    """Return a value, and where it stands: ``--seeds``, or file and line; a flag replaces what the file says."""
+    return (str(place / name), field) if flag is None else (f"--{name}", flag)
+
+
+def _constant(place: Place, contrasts: Mapping[str, str | Shape], tasks: Mapping[str, TaskPlan]) -> list[str]:
     """Return the measured tasks in which some contrast has no error at all.
 
     Raises:
@@ -171,7 +173,7 @@ def _constant(path: Path, contrasts: Mapping[str, str | Shape], tasks: Mapping[s
     ]
     given = next((name for name in constant if tasks[name].source != MEASURED), None)
     if given is not None:
-        raise InputError(f"{path}: tasks.{given}: its components leave some contrast without error; give residual > 0.")
+        raise InputError(f"{place / given}: its components leave some contrast without error; give residual > 0.")
     if len(constant) == len(tasks):
         raise InputError(
             f"--from: no item of {', '.join(constant)} had different values in the earlier runs, so their scatter is "
@@ -279,10 +281,17 @@ def _task(where: str, entry: object, flags: PlanFlags, known: tuple[str, Compone
     name, common, before = known
     _check_keys(where, entry, TASK_KEYS)
     items = flags.items if flags.items is not None else entry.get("items", before.planned.items if before else None)
-    items = _whole(f"{where}.items", items, 2, "the number of items, 2 or more")
+    items = _whole(
+        "--items" if flags.items is not None else f"{where}.items", items, 2, "the number of items, 2 or more"
+    )
     clusters = flags.clusters if flags.clusters is not None else entry.get("clusters")
     clusters = _clusters_of(where, items, before.planned if before else None) if clusters is None else clusters
-    clusters = _whole(f"{where}.clusters", clusters, 2, "the number of independent clusters, 2 or more")
+    clusters = _whole(
+        "--clusters" if flags.clusters is not None else f"{where}.clusters",
+        clusters,
+        2,
+        "the number of independent clusters, 2 or more",
+    )
     correlation = entry.get("correlation", before.planned.correlation if before else CORRELATION)
     planned = PlannedTask(
         items=items,

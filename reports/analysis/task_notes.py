@@ -18,8 +18,8 @@ class TaskNote:
     Attributes:
         task: Its name.
         alone: The whole sentence, if it is true of this task only.
-        shared: The sentence for several tasks, without its end; their names follow.
-        counts: What differs between the tasks, such as ``10 of 40``; empty if nothing does.
+        shared: The sentence for several tasks, without its end; their names follow, each with its counts in brackets.
+        counts: Counts of the task, with a unit unless `shared` names it, such as ``10 of 40``; empty without counts.
     """
 
     task: str
@@ -29,7 +29,7 @@ class TaskNote:
 
 
 def joined(notes: Sequence[TaskNote]) -> list[str]:
-    """Return a sentence for each thing that is said, in the order in which it is first said."""
+    """Return one sentence per kind of note, in order of first appearance."""
     by_sentence: dict[str, list[TaskNote]] = {}
     for note in notes:
         by_sentence.setdefault(note.shared, []).append(note)
@@ -37,8 +37,5 @@ def joined(notes: Sequence[TaskNote]) -> list[str]:
 
 
 def _listed(notes: Sequence[TaskNote]) -> str:
-    """Return the tasks with their counts, or counts that all share once: ``, 10 of 40 each: a, b``."""
-    if len({note.counts for note in notes}) == 1:
-        each = f", {notes[0].counts} each" if notes[0].counts else ""
-        return f"{each}: {', '.join(note.task for note in notes)}"
-    return f": {', '.join(f'{note.task} ({note.counts})' for note in notes)}"
+    """Return the tasks, each with its counts if it has any: ``: a (10 of 40), b (10 of 60)``."""
+    return f": {', '.join(note.task + (f' ({note.counts})' if note.counts else '') for note in notes)}"

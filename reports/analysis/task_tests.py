@@ -11,7 +11,7 @@ from harness.reports.analysis.value_limits import item_limits
 from harness.stats import TaskScores, compare_over_tasks, compare_paired, non_inferiority
 from harness.stats.clustered import cluster_codes
 from harness.stats.combining import error_with_ties
-from harness.stats.limits import UNLIMITED, Limits
+from harness.stats.limits import Limits
 from harness.stats.noninferiority import both_sides
 from harness.stats.runs import Plots
 
@@ -103,8 +103,9 @@ def runs_test(untested: TaskDifference, paired: Paired, runs: RunsOfArms, margin
 
 
 def _limits(untested: TaskDifference, paired: Paired) -> Limits:
-    """Return the smallest and the largest value of an item; those of a loss count as unlimited."""
-    return item_limits(untested.metric, paired.values) if untested.higher_is_better else UNLIMITED
+    """Return the smallest and the largest value of an item as it is tested: a share of losses is from -1 to 0."""
+    least, most = item_limits(untested.metric, paired.values, is_loss=not untested.higher_is_better)
+    return (least, most) if untested.higher_is_better else (-most, -least)
 
 
 def _in_metric_sign(low: float, high: float, sign: float) -> tuple[float, float] | None:

@@ -148,15 +148,9 @@ def _paired(task: str, runs: Mapping[str, TaskRun], notes: list[TaskNote], *, fo
         notes.append(TaskNote(task=task, alone=f"{task}: {counts} {rest}.", shared=rest.capitalize(), counts=counts))
     n_clusters = paired.values.shape[1] if paired.clusters is None else len(set(paired.clusters.tolist()))
     if n_clusters < 2:
-        what = "independent items or clusters in common, not two"
-        notes.append(
-            TaskNote(
-                task=task,
-                alone=f"Left out: {task}, it has {n_clusters} {what}.",
-                shared=f"Left out, with too few {what}",
-                counts=f"{n_clusters}",
-            )
-        )
+        why = "with fewer than two independent items or clusters in common"
+        alone, shared = f"Left out: {task}, {why} ({n_clusters}).", f"Left out, {why}"
+        notes.append(TaskNote(task=task, alone=alone, shared=shared, counts=f"{n_clusters}"))
         return None
     return paired
 

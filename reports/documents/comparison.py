@@ -28,8 +28,9 @@ MEANINGS = {
     "gained": "Items on which the model is better than the baseline.",
     "lost": "Items on which the baseline is better than the model.",
     "conclusion": "Non-inferiority: whether a loss of the margin or more can be ruled out (one-sided, 5%, corrected).",
-    "overall_conclusion": "Non-inferiority: whether a loss overall of the margin or more, on the scale of overall, can "
-    "be ruled out (one-sided, 5%, corrected with the tasks). A single task has it in its own row only.",
+    "overall_conclusion": "Non-inferiority: whether a mean loss of the margin or more can be ruled out (one-sided, 5%, "
+    "corrected with the tasks). The margin of an accuracy is divided by 1 - chance, as its difference is. With one "
+    "task, see the row of the task.",
     "mean_difference": "Mean of the tasks' differences; variants of the same items are averaged first.",
     "mean_error": "Clustered; variants of the same items are correlated, other tasks are independent. Like the "
     "difference, that of an accuracy is divided by 1 - chance.",
@@ -225,8 +226,7 @@ def _overall(comparison: Comparison) -> Table:
     of_margin = ("conclusion", "margin_p", P_OF_MARGIN) if concluded else ()
     rows = [
         Row(
-            cells={"arm": arm, **{name: _finite(getattr(part, name)) or None for name in of_margin}}
-            | {name: _finite(getattr(part, name)) for name in _OF_DOMAIN},
+            cells={"arm": arm} | {name: _shown(getattr(part, name)) for name in (*_OF_DOMAIN, *of_margin)},
             tone="strong" if part.significant else "",
         )
         for arm, parts in comparison.overall.items()
@@ -241,8 +241,9 @@ def _overall(comparison: Comparison) -> Table:
     )
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _shown(value: Any) -> Any:
+    """Return a cell: None for NaN and for no conclusion; a p so small that it is 0 stays 0."""
+    return None if value == "" or (isinstance(value, float) and math.isnan(value)) else value
 
 
 def _slopes(comparison: Comparison) -> Table:
@@ -347,7 +348,7 @@ def _margin_result(arm: str, comparison: Comparison) -> list[str]:
         return [f"{arm}: a loss of {margin} or more is ruled out on all {safe} tasks.{together}"]
     return [
         f"{arm}: a loss of {margin} or more is ruled out on {safe} of {len(rows)} tasks, so not on all of them. The "
-        f"conclusions are corrected, so that any false one is rare (5%).{loss}{together}"
+        f"conclusions are corrected, so that a loss is seldom ruled out falsely (5%).{loss}{together}"
     ]
 
 

@@ -19,8 +19,10 @@ MISTAKES = {
     "eval --tasks mini_logic": "--model: missing; give a checkpoint",
     "eval --model x": "--tasks/-t: missing; give --tasks (tasks, groups, globs or YAML files, separated by commas; "
     "all: every task of `harness tasks list`)",
-    "eval --model x --tasks": "argument --tasks/-t: expected at least one argument; give --tasks (tasks, groups, ",
-    "eval --model x --tasks mini_logic --limit": "expected one argument; give --limit (items per task: a count, or a ",
+    "eval --model x --tasks": "argument --tasks/-t: expected at least one argument; give it a value: tasks, ",
+    "eval --model x --tasks mini_logic --limit": "expected one argument; give it a value: items per task: a count",
+    "compare good bad --runs {board} --margin": "--margin: expected one argument; give it a value: test whether a ",
+    "export {board} --format": "--format: expected one argument; give it a value: csv, every-eval-ever, ",
     "eval --model {nowhere} --tasks mini_logic": "{nowhere}",
     "eval --model {empty} --tasks mini_logic": "{empty}",
     "eval --model {file} --tasks mini_logic": "{file}: a single file must be a .gguf file",

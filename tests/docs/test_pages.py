@@ -38,6 +38,14 @@ def test_a_figure_is_up_to_date_and_on_the_page(name: str) -> None:
     assert f"](figures/{name}.svg)" in (DOCS / "statistics.md").read_text(encoding="utf-8")
 
 
+def test_lines_of_the_statistics_page_are_at_most_128_characters() -> None:
+    """Except rows of tables, and what a benchmark writes between its marks."""
+    text = re.sub(
+        r"(?s)<!-- \w+:begin -->.*?<!-- \w+:end -->", "", (DOCS / "statistics.md").read_text(encoding="utf-8")
+    )
+    assert [line for line in text.splitlines() if len(line) > 128 and not line.startswith("|")] == []
+
+
 def test_links_of_files_outside_the_site_lead_to_files() -> None:
     for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"):
         for target in LINK.findall((ROOT / name).read_text(encoding="utf-8")):

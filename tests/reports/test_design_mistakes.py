@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,49 @@ YAML_MISTAKES = {
     "an open bracket": (("run: runs/NC-1", "run: [runs"), 24, "expected ',' or ']'", "close the bracket"),
     "an open quote": (("run: runs/NC-1", "run: 'runs"), 24, "unexpected end of stream", "close the quotes"),
     "a sign without quotes": (("run: runs/NC-1", "run: @a"), 24, "character '@'", "put the text in quotes"),
+    "a star without quotes": (
+        ("run: runs/NC-1", "run: *.ckpt"),
+        24,
+        "expected alphabetic or numeric",
+        "put the text in quotes",
+    ),
+    "a colon without quotes": (
+        ("run: runs/NC-1", "run: C: drive"),
+        24,
+        "mapping values are not",
+        "put a text with ': ' in quotes",
+    ),
+    "a date that does not exist": (
+        ("tune: code", "tune: 2024-13-45"),
+        21,
+        "'2024-13-45' is not a valid timestamp",
+        "correct it there, or put the text in quotes",
+    ),
+    "a value that is not of its tag": (
+        ("seed: 1", "seed: !!bool x"),
+        17,
+        "'x' is not a valid bool",
+        "correct it there, or put the text in quotes",
+    ),
+    "a control character": (
+        ("seed: 1", "seed: \a"),
+        17,
+        "character #x0007 is not allowed",
+        "correct it there",
+    ),
+    "an alias to itself": (("runs:\n", "cot: &a [*a]\nruns:\n"), 8, "alias *a is inside", "correct it there"),
+    "deep nesting": (
+        ("seed: 1", "seed: " + "[" * 200 + "]" * 200),
+        17,
+        "nested more than 100 levels",
+        "correct it there",
+    ),
+    "a truth value for a factor": (
+        ("  tune:", "  yes:"),
+        5,
+        "factor True is not text",
+        "write its name in quotes",
+    ),
     "an indented key": (
         ("  tune: code\n", "    tune: code\n"),
         21,
@@ -103,7 +147,7 @@ def test_a_mistake_in_yaml_names_file_line_and_remedy(name: str, command: Comman
     other.write_text(text.replace(old, new, 1))
     code, out, err = command("compare", "--design", other)
     assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert f"line {line}" in err
+    assert re.search(rf"line {line}\b", err), err
     for words in (str(other), part, remedy):
         assert words in err, err
     assert "<unicode string>" not in err
@@ -234,3 +278,13 @@ def test_all_odd_parents_are_counted() -> None:
     cells = {f"p{n}": [("text",), ("code",)] if n < 5 else [("text",)] for n in range(11)}
     (note,) = odd_parents(factors, cells)
     assert note.startswith("pretrain: the runs of p0, p1, p2 and 2 more have several levels of it, those of every")
+
+
+def test_a_path_with_a_colon_is_named_in_full(command: Command, small: Path) -> None:
+    folder = small.with_name("C: drive")
+    folder.mkdir()
+    other = folder / "design.yaml"
+    other.write_text(small.read_text().replace("- plain\n", "", 1))
+    code, _, err = command("compare", "--design", other)
+    assert code == 2
+    assert f"{other}, line 5: factor tune: levels are ['code']" in err

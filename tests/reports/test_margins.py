@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from harness.records import ModelRecords
 from harness.reports.analysis.differences import Comparison, DomainDifference
@@ -71,6 +72,47 @@ def test_one_task_has_its_verdict_in_its_own_row_only() -> None:
     assert {part.conclusion for part in comparison.overall["B"]} == {""}
 
 
+def _with_chances(loss: float, chances: dict[str, float], runs: int, n: int = 6000) -> Comparison:
+    """A baseline with 60% right on each task, and an arm that loses this share of the items of each, and gains none."""
+    rng = np.random.default_rng(25)
+    right = {task: (rng.random(n) < 0.6).astype(float) for task in chances}
+    worse = {}
+    for task, values in right.items():
+        worse[task] = values.copy()
+        worse[task][np.flatnonzero(values)[: round(loss * n)]] = 0.0
+    sides = (
+        [model(f"{name}{run}", own, chance=chances) for run in range(runs)]
+        for name, own in (("a", right), ("b", worse))
+    )
+    return versus(*sides, margin=0.02)
+
+
+@pytest.mark.parametrize(("loss", "conclusion"), [(0.015, "non-inferior"), (0.027, "inferior")])
+@pytest.mark.parametrize(
+    ("chances", "margin", "runs"),
+    [
+        ({"logic/x": 0.25, "logic/y": 0.25, "logic/z": 0.25}, 0.02 / 0.75, 1),
+        ({"logic/x": 0.0, "logic/y": 0.0, "legal/z": 0.5}, 0.02 * (1.0 + 2.0) / 2, 1),
+        ({"logic/x": 0.0, "logic/y": 0.0, "legal/z": 0.5}, 0.02 * (1.0 + 2.0) / 2, 2),
+        ({"logic/x": 0.0, "logic/y": 0.5, "legal/z": 0.25}, 0.02 * ((1.0 + 2.0) / 2 + 1.0 / 0.75) / 2, 1),
+    ],
+)
+def test_overall_tests_the_loss_of_accuracy_that_the_tasks_test(
+    loss: float, conclusion: str, chances: dict[str, float], margin: float, runs: int
+) -> None:
+    comparison = _with_chances(loss, chances, runs)
+    (part,) = (part for part in comparison.overall["B"] if part.domain == "overall")
+    assert [one.conclusion for one in comparison.differences] == [conclusion] * 3
+    assert part.conclusion == conclusion, "no other verdict than that of every task"
+    assert part.difference == pytest.approx(-loss / 0.02 * margin)
+    assert part.interval is not None
+    low, high = part.interval
+    assert (low > -margin, high < -margin) == (conclusion == "non-inferior", conclusion == "inferior")
+    if runs == 1 and conclusion == "non-inferior":
+        errors = 1.959964 * (part.difference + margin) / (part.difference - low)
+        assert part.margin_p == pytest.approx(ndtr(-errors), rel=1e-6)
+
+
 def test_terminal_json_and_page_show_the_overall_verdict(command: Command, tmp_path: Path) -> None:
     for name, right in (("a", 60), ("b", 62)):
         write_run_of(tmp_path, name, {task: range(right) for task in ("t1", "t2")}, items=100)
@@ -84,3 +126,14 @@ def test_terminal_json_and_page_show_the_overall_verdict(command: Command, tmp_p
     assert command(*words, "--output_path", tmp_path / "page.html")[0] == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "non-inferior" in page.partition('id="table-overall"')[2].partition("</table>")[0]
+
+
+def test_a_p_too_small_for_a_float_is_zero_and_not_missing() -> None:
+    rng = np.random.default_rng(26)
+    first = {f"t{k}": (rng.random(4000) < 0.5).astype(float) for k in range(2)}
+    second = {task: np.where(rng.random(4000) < 0.01, 1.0 - values, values) for task, values in first.items()}
+    comparison = versus([model("a", first)], [model("b", second)], margin=0.1)
+    (row,) = (row for row in comparison_document(comparison, "").tables[1].rows if row.cells["domain"] == "overall")
+    assert [row.cells[key] for key in ("conclusion", "margin_p", "margin_p_corrected")] == ["non-inferior", 0.0, 0.0]
+    (domain,) = (row for row in comparison_document(comparison, "").tables[1].rows if row.cells["domain"] == "logic")
+    assert [domain.cells[key] for key in ("conclusion", "margin_p", "margin_p_corrected")] == [None] * 3

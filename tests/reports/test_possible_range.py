@@ -79,13 +79,16 @@ def test_means_of_several_runs_in_bits_per_byte_have_no_negative_interval() -> N
 LOW, HIGH = [0.1, 0.0, 0.2], [0.6, 0.9, 0.3]  # their difference is 0.5, and its interval reaches beyond 1
 
 
-def _difference(metric: str, *, seeds: int = 1) -> TaskDifference:
+def _difference(metric: str, *, seeds: int = 1, is_loss: bool = False) -> TaskDifference:
     """Arm b, with the values `HIGH`, against arm a with `LOW`."""
     arms = [
         Arm(
             name=name,
             models=tuple(
-                _with_metric(model(f"{name}{seed}", {"logic/x": np.array(values) + 0.05 * seed}), metric)
+                _with_metric(
+                    model(f"{name}{seed}", {"logic/x": np.array(values) + 0.05 * seed}, higher_is_better=not is_loss),
+                    metric,
+                )
                 for seed in range(seeds)
             ),
         )
@@ -114,6 +117,27 @@ def test_a_difference_of_percentages_below_one_percent_does_not_end_at_one() -> 
     half = 4.3027 * row.standard_error
     assert row.interval == pytest.approx((row.difference - half, row.difference + half), rel=1e-3)
     assert row.interval[1] > 1.0
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_difference_of_losses_ends_where_that_of_their_name_does(seeds: int) -> None:
+    share, bits, unknown = (
+        _difference(name, seeds=seeds, is_loss=True) for name in ("unparsed,none", "bits_per_byte,none", "loss,none")
+    )
+    assert share.interval is not None
+    assert share.interval[1] == 1.0
+    assert bits.interval is not None
+    assert bits.interval == unknown.interval
+    assert bits.interval[1] > 1.0, "bits have no largest value, and a loss of an unknown name need not be a share"
+
+
+def test_a_detectable_difference_of_a_loss_may_be_above_one_unless_its_name_says_share() -> None:
+    detectable = [
+        _difference(name, seeds=2, is_loss=True).detectable_corrected for name in ("unparsed,none", "loss,none")
+    ]
+    assert detectable[0] == math.inf
+    assert detectable[1] is not None
+    assert 1.0 < detectable[1] < math.inf
 
 
 def test_a_difference_of_percentages_between_seeds_does_not_end_at_one() -> None:

@@ -262,6 +262,27 @@ def test_a_wrong_plan_is_refused_in_one_line(
     assert part in err
 
 
+@pytest.mark.parametrize(
+    ("field", "words", "part"),
+    [
+        ("seeds: one", (), "{plan}, line 3: seeds: 'one'; give the pre-training runs"),
+        ("effect: -1", ("--seeds", "3"), "{plan}, line 3: effect: -1; give points above 0"),
+        ("effect: 3", (), "{plan}: seeds: missing; give the pre-training runs"),
+        ("seeds: 3", ("--seeds", "1"), " --seeds: 1; give the pre-training runs"),
+        ("seeds: 3", ("--items", "1"), " --items: 1; give the number of items, 2 or more"),
+        ("seeds: 3", ("--clusters", "1"), " --clusters: 1; give the number of independent clusters"),
+    ],
+)
+def test_a_wrong_field_of_a_plan_is_named_by_file_and_line_and_a_wrong_flag_by_its_name(
+    field: str, words: tuple[str, ...], part: str, command: Command, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"factors: {{tune: [plain, code]}}\ntasks: {{a: {{items: 90}}}}\n{field}\n", encoding="utf-8")
+    code, out, err = command("power", plan, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert part.format(plan=plan) in err
+
+
 def test_fewer_items_than_two_measured_clusters_are_refused_in_one_line(command: Command, tmp_path: Path) -> None:
     rng, clusters = np.random.default_rng(0), [str(item // 100) for item in range(400)]
     for run in grid(2):

@@ -404,3 +404,10 @@ def test_small_designs_are_named() -> None:
     assert note.endswith("only large differences show: few (8 clusters), tiny (22 items).")
     two = versus(*arms_of_runs(rng, 2, 0.1, 1, 80))
     assert any("With 2 runs per arm, intervals are conservative" in one for one in two.notes)
+
+
+def test_one_task_whose_p_underflows_to_zero_differs() -> None:
+    """3,000 items lost and none gained: 2 x 0.5^3000 is 0 in floating point, and stays 0 after correction."""
+    comparison = versus([model("a", {"t": np.ones(3000)})], [model("b", {"t": np.zeros(3000)})])
+    assert [(one.p, one.p_corrected) for one in comparison.differences] == [(0.0, 0.0)]
+    assert (row(comparison).p, row(comparison).p_corrected) == (0.0, 0.0)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import pytest
+
+from harness.errors import RecordError
+from harness.records import ItemTable, ModelRecords, TaskRun
 from harness.reports.analysis.leaderboard import rank
 from harness.reports.analysis.study import TrainingRun
 from harness.reports.analysis.task_notes import TaskNote, joined
@@ -27,7 +32,7 @@ def test_a_leaderboard_with_a_short_run_has_one_note_on_it() -> None:
 def test_a_comparison_with_a_short_run_has_one_note_on_it() -> None:
     comparison = versus([model("long", short(40))], [model("short", short(10))])
     notes = [note for note in comparison.notes if "only one side answered" in note]
-    assert notes == ["Items that only one side answered are left out, 30 and 0 each: a, b, c."]
+    assert notes == ["Items that only one side answered are left out: a (30 and 0), b (30 and 0), c (30 and 0)."]
 
 
 def test_a_study_with_a_short_run_has_one_note_on_it() -> None:
@@ -41,6 +46,60 @@ def test_a_study_with_a_short_run_has_one_note_on_it() -> None:
         "Items of a run are left out, because another run did not answer them: "
         "a (up to 30), b (up to 30), c (up to 50)."
     ]
+
+
+def test_failed_requests_of_several_tasks_are_named_as_such() -> None:
+    values = {"a": short(40)["a"], "b": short(40)["b"]}
+    comparison = versus([model("x", values, failed={"a": 3, "b": 1})], [model("y", values)])
+    notes = [note for note in comparison.notes if "failed" in note]
+    assert notes == ["Items of failed requests are left out, not scored 0: a (3 and 0 requests), b (1 and 0 requests)."]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "expected"),
+    [
+        (
+            ("a", "b"),
+            "Left out, with fewer than two independent items or clusters in common: a (1), b (1).",
+        ),
+        (("a",), "Left out: a, with fewer than two independent items or clusters in common (1)."),
+    ],
+)
+def test_a_study_names_the_tasks_with_too_few_items_in_common(tasks: tuple[str, ...], expected: str) -> None:
+    values = {"c": short(40)["c"], **{task: np.ones(1) for task in tasks}}
+    runs = [
+        TrainingRun(cell=("x",), plot=f"{number}", checkpoints=(model(f"m{number}", values),)) for number in range(2)
+    ]
+    notes: list[str] = []
+    collect(runs, notes, force=False)
+    assert notes == [expected]
+
+
+def with_metric(name: str, metric: str) -> ModelRecords:
+    """A model with the tasks a and b, both with this metric."""
+    one = model(name, {"a": short(40)["a"], "b": short(40)["b"]})
+    runs = {task: replace(run, metric=f"{metric},none", items=items_of(run, metric)) for task, run in one.tasks.items()}
+    return replace(one, tasks=runs)
+
+
+def items_of(run: TaskRun, metric: str) -> ItemTable:
+    return replace(run.items, values={metric: run.items.values["acc"]})
+
+
+@pytest.mark.parametrize("metric", ["bleu", "perplexity"])
+def test_a_leaderboard_without_tasks_on_its_scale_says_so(metric: str) -> None:
+    with pytest.raises(RecordError) as error:
+        rank([with_metric("x", metric), with_metric("y", metric)])
+    assert str(error.value).startswith(
+        f"no task can be ranked: Left out, because {metric} is not on a scale from 0 to 1 where more is better: "
+        "a, b. Give other tasks with --tasks, "
+    )
+
+
+def test_a_leaderboard_without_items_in_common_says_so() -> None:
+    with pytest.raises(RecordError) as error:
+        rank([model("x", {"a": np.array([1.0, np.nan])}), model("y", {"a": np.array([np.nan, 1.0])})])
+    assert "no task can be ranked: a is left out: the models have no item in common. " in str(error.value)
 
 
 def test_a_note_on_one_task_is_a_sentence_of_its_own() -> None:

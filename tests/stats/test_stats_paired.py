@@ -16,6 +16,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from harness.stats import compare_paired, non_inferiority, paired_score_interval, sign_flip
 from harness.stats.proportions import paired_score
+from tests.conftest import ROOT
 
 Floats = npt.NDArray[np.float64]
 
@@ -300,6 +301,18 @@ def test_a_loss_beyond_the_margin_is_inferior_and_an_uncertain_one_inconclusive(
     assert non_inferiority(*answers(100, 0, 60, 40), margin=0.1).conclusion == "inferior"
     assert non_inferiority(*answers(8, 1, 0, 13), margin=0.02).conclusion == "inconclusive"
     assert non_inferiority(*answers(500, 40, 40, 420), margin=0.05).conclusion == "non-inferior"
+
+
+def test_a_loss_of_the_margin_by_lost_items_alone_is_called_inferior_as_often_as_the_docs_say() -> None:
+    """The exact rate: the binomial probability of the lost items from which on the verdict is ``inferior``."""
+    rates = []
+    for items, loss in itertools.product((60, 100, 150, 200, 300, 400, 604, 1000, 2000), (0.02, 0.03, 0.05, 0.07, 0.1)):
+        lost = int(items * loss)
+        while non_inferiority(*answers(0, 0, lost, items - lost), margin=loss).conclusion != "inferior":
+            lost += 1
+        rates.append(float(scipy_stats.binom.sf(lost - 1, items, loss)))
+    stated = f"{100 * min(rates):.1f} to {100 * max(rates):.1f}% for one task of 60 to 2,000 items"
+    assert stated in " ".join((ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").split())
 
 
 def test_a_margin_must_be_above_zero() -> None:
