@@ -132,7 +132,7 @@ class _Ledger:
         if progress:
             progress.start(total=len(self._requests), known=len(known))
         for request in self.unanswered():
-            if not _is_text(request.context + request.continuation + request.generation):
+            if not (_is_text(request.context) and _is_text(request.continuation) and _is_text(request.generation)):
                 self.failures[request] = MALFORMED_PROMPT
 
     def unanswered(self) -> list[Request]:
@@ -184,6 +184,8 @@ class _Ledger:
 
 def _is_text(text: str) -> bool:
     r"""Whether a text can be encoded: half of a surrogate pair, such as "\ud83d" from a careless service, cannot."""
+    if text.isascii():  # known without looking at the letters
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

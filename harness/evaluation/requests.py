@@ -103,18 +103,23 @@ class TaskRequests:
 
     def add(self, instance: Instance, seeds: Seeds) -> Request:
         """Add the requests of the next instance; returns the first."""
-        for text in _texts(instance):
-            if not isinstance(text, str):
-                raise TaskError(
-                    f"task {instance.task_name}: item {instance.doc_id}: the prompt or answer is "
-                    f"{type(text).__name__} {text!r:.60}, not a string; make doc_to_text and doc_to_target return one."
-                )
-        first = as_request(instance, 0, seeds)
-        repeats = instance.repeats or 1
+        first, repeats = as_request(instance, 0, seeds), instance.repeats or 1
+        if not (isinstance(first.context, str) and isinstance(first.continuation, str)):
+            raise TaskError(_not_text(instance))
         self.requests.append(first)
-        self.requests.extend(as_request(instance, repeat, seeds) for repeat in range(1, repeats))
-        self.items.extend([cast("int", instance.doc_id)] * repeats)
+        self.items.append(cast("int", instance.doc_id))
+        for repeat in range(1, repeats):
+            self.requests.append(as_request(instance, repeat, seeds))
+            self.items.append(cast("int", instance.doc_id))
         return first
+
+
+def _not_text(instance: Instance) -> str:
+    wrong = next(text for text in instance.args if not isinstance(text, str))
+    return (
+        f"task {instance.task_name}: item {instance.doc_id}: the prompt or answer is {type(wrong).__name__} "
+        f"{wrong!r:.60}, not a string; make doc_to_text and doc_to_target return one."
+    )
 
 
 class _Indices(list[int]):
@@ -287,18 +292,13 @@ def _check_examples(name: str, task: Task) -> None:
         )
 
 
-def _texts(instance: Instance) -> tuple[Any, ...]:
-    texts: tuple[Any, ...] = instance.args
-    return texts[:1] if instance.request_type == "generate_until" else texts
-
-
 def as_request(instance: Instance, repeat: int, seeds: Seeds) -> Request:
     """Turn an lm-eval instance into a request. All repeats of a greedy generation are the same request."""
     if instance.request_type == "loglikelihood_rolling":
         return Request(kind="loglikelihood_rolling", context="", continuation=instance.args[0])
     context, second = instance.args
     if instance.request_type == "loglikelihood":
-        return Request(kind="loglikelihood", context=context, continuation=second)
+        return Request("loglikelihood", context, second)
     do_sample = second.get("do_sample")
     sampled = float(second.get("temperature") or 0.0) > 0.0 if do_sample is None else bool(do_sample)
     return Request(

@@ -1,4 +1,4 @@
-"""Three functions of lm-eval that run for every item, replaced by faster ones with the same results.
+"""Functions of lm-eval that run for every item, replaced by faster ones with the same results.
 
 - `evaluate` hashes each item as ``json.dumps(doc, indent=2, ...)``. With an indent, Python's JSON encoder is not the
   one in C, which takes five times as long.
@@ -6,6 +6,8 @@
   per item.
 - A task lists its few-shot examples when it is built, even if no prompt has any. `fewshot_docs` returns a `Dataset`,
   which is slow to list; its items are read in blocks instead.
+- ``process_results`` calls `np.argmax` and `softmax` on the few log-likelihoods of an item. Numpy's functions take ten
+  times as long to find the numbers in a tuple as to compare them.
 
 All are run-time patches. `install` leaves out one that does not fit the installed version of lm-eval.
 """
@@ -20,6 +22,8 @@ from json.encoder import encode_basestring as quoted
 from json.encoder import encode_basestring_ascii as quoted_ascii
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from harness.suite.item_table import is_dataset, rows_of
 
@@ -40,7 +44,7 @@ EXAMPLES: tuple[Any, ...] = (
 
 def install() -> None:
     """Put the functions in place of those that lm-eval calls, in this process."""
-    from lm_eval import evaluator
+    from lm_eval import evaluator, utils
     from lm_eval.api import task
     from lm_eval.utils import handle_non_serializable
 
@@ -50,6 +54,11 @@ def install() -> None:
         evaluator.json = _with(json, dumps=dumps)
     if getattr(task, "ast", None) is ast:
         task.ast = _with(ast, literal_eval=literal_eval)
+    if getattr(task, "np", None) is np:
+        task.np = _with(np, argmax=argmax)
+    own = getattr(utils, "softmax", None)
+    if callable(own) and own is not softmax and _is_softmax(own):
+        utils.softmax = functools.update_wrapper(softmax, own)
     own = getattr(task.ConfigurableTask, "fewshot_docs", None)
     if own is not None and not hasattr(own, "__wrapped__"):
         task.ConfigurableTask.fewshot_docs = functools.wraps(own)(lambda self: in_blocks(own(self)))
@@ -117,3 +126,25 @@ def literal_eval(text: Any) -> Any:
 @functools.cache
 def _short_number(text: str) -> Any:
     return ast.literal_eval(text)
+
+
+def argmax(values: Any, *more: Any, **options: Any) -> Any:
+    """Return what `np.argmax` does: the place of the first largest value, or of the first NaN."""
+    if not more and not options and type(values) is tuple and all(type(value) is float for value in values):
+        total = sum(values)
+        if values and total == total:  # no NaN among them
+            return np.intp(values.index(max(values)))
+    return np.argmax(values, *more, **options)
+
+
+def softmax(scores: Any) -> Any:
+    """Return what `lm_eval.utils.softmax` does, bit for bit: numpy's sums and maxima without their wrappers."""
+    values = np.asarray(scores)
+    powers = np.exp(values - np.maximum.reduce(values, axis=None))
+    return powers / np.add.reduce(powers, axis=None)
+
+
+def _is_softmax(own: Callable[[Any], Any]) -> bool:
+    """Whether lm-eval's function computes the same."""
+    examples = [(-3.5, -1.25, -1.25, -70.0), (0.1,), (-1e5, -2.0), (0.3, -0.7, float("-inf"))]
+    return all(own(each).tobytes() == softmax(each).tobytes() for each in examples)

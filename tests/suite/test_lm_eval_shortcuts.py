@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
 from datasets import Dataset
 from hypothesis import strategies as st
@@ -46,6 +47,27 @@ def test_literals_are_those_of_the_standard_library(text: Any) -> None:
     assert outcome(lm_eval_shortcuts.literal_eval) == outcome(ast.literal_eval)
 
 
+SCORES = st.lists(st.floats(), min_size=1, max_size=12).map(tuple)
+
+
+@hypothesis.given(SCORES | st.lists(st.floats(), min_size=1) | SCORES.map(np.array) | st.tuples(st.integers(), SCORES))
+def test_the_largest_value_is_numpys(values: Any) -> None:
+    if type(values) is tuple and values and type(values[-1]) is tuple:
+        values = values[-1] + (values[0] % 7,)  # a whole number among them
+    ours, numpys = lm_eval_shortcuts.argmax(values), np.argmax(values)
+    assert ours == numpys
+    assert type(ours) is type(numpys)
+
+
+@hypothesis.given(SCORES)
+def test_the_softmax_is_lm_evals_bit_for_bit(values: tuple[float, ...]) -> None:
+    from lm_eval import utils
+
+    lm_eval_shortcuts.install()
+    with np.errstate(all="ignore"):
+        assert lm_eval_shortcuts.softmax(values).tobytes() == utils.softmax.__wrapped__(values).tobytes()
+
+
 def test_a_list_is_read_anew_each_time() -> None:
     lm_eval_shortcuts.literal_eval("[1]").append(2)
     assert lm_eval_shortcuts.literal_eval("[1]") == [1]
@@ -59,11 +81,12 @@ def test_examples_are_those_of_the_dataset() -> None:
 
 
 def test_lm_eval_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lm_eval import evaluator
+    from lm_eval import evaluator, utils
     from lm_eval.api import task
 
     monkeypatch.setattr(evaluator, "json", json)
     monkeypatch.setattr(task, "ast", ast)
+    monkeypatch.setattr(task, "np", np)
     lm_eval_shortcuts.install()
     lm_eval_shortcuts.install()
     assert task.ConfigurableTask.fewshot_docs.__wrapped__.__qualname__ == "ConfigurableTask.fewshot_docs"
@@ -71,16 +94,24 @@ def test_lm_eval_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert evaluator.json.dumps is lm_eval_shortcuts.dumps
     assert evaluator.json.loads is json.loads
     assert task.ast.literal_eval is lm_eval_shortcuts.literal_eval
+    assert task.np.argmax is lm_eval_shortcuts.argmax
+    assert task.np.nan is np.nan
+    assert utils.softmax is lm_eval_shortcuts.softmax
 
 
 def test_a_version_of_lm_eval_that_works_in_another_way_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lm_eval import evaluator
+    from lm_eval import evaluator, utils
     from lm_eval.api import task
 
     other = object()
     monkeypatch.setattr(evaluator, "json", other)
+    monkeypatch.setattr(task, "np", other)
+    doubled = lambda scores: 2 * np.asarray(scores)  # noqa: E731 - another function, compared below
+    monkeypatch.setattr(utils, "softmax", doubled)
     monkeypatch.delattr(task, "ast")
     monkeypatch.delattr(task.ConfigurableTask, "fewshot_docs")
     lm_eval_shortcuts.install()
     assert evaluator.json is other
+    assert task.np is other
+    assert utils.softmax is doubled
     assert not hasattr(task, "ast")
