@@ -35,7 +35,9 @@ def stage_recipe(manifest: Mapping[str, Any]) -> str:
     Args:
         manifest: The manifest of its checkpoint, of either schema version.
     """
-    settings = {key: value for key, value in (manifest.get("spec") or {}).items() if key not in _OF_ONE_RUN}
+    settings = manifest.get("spec") or {}
+    if isinstance(settings, Mapping):  # else the record is damaged, and still has its place in the pictures
+        settings = {key: value for key, value in settings.items() if key not in _OF_ONE_RUN}
     sources = sorted(str(source["name"]) for source in manifest.get("sources") or ())
     parts = [manifest.get("stage"), sources, len(recorded_parents(manifest)), settings]
     return json.dumps(parts, sort_keys=True, default=str)

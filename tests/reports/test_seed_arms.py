@@ -107,3 +107,9 @@ def test_recipes_of_one_name_have_names_of_their_own() -> None:
 def test_a_recipe_has_another_name_than_a_model() -> None:
     models = [made_by(stage("m", 7, stage="dpo")), *(made_by(stage(f"m-{seed}", seed)) for seed in (0, 1))]
     assert [arm.name for arm in seed_arms(models)] == ["m-0 and seeds"]
+
+
+def test_damaged_settings_keep_a_run_alone_and_in_the_picture() -> None:
+    models = [made_by(stage(f"t-{seed}", seed, spec="damaged")) for seed in (0, 1)]
+    assert seed_arms(models) == ()
+    assert [node.name for node in lineage_nodes(models)] == ["t-0", "t-1"]
