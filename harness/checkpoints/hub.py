@@ -10,7 +10,7 @@ from harness.hub_access import cache_only_without_hub
 
 
 class UnavailableError(Exception):
-    """A hub id cannot be had. The message is the reason alone; the caller says where the id is from, and what to do."""
+    """A hub id is not available. The message gives only the reason; the caller adds the source and the remedy."""
 
 
 def hub_folder(name: str, *, patterns: Sequence[str], revision: str | None = None) -> Path:

@@ -89,12 +89,13 @@ def without_bar(lm: LM) -> None:
     """Let lm-eval's vLLM model show no progress bar: a bar that ``TQDM_DISABLE`` turns off has taken 0 seconds, and
     vLLM divides by them.
 
-    A run-time patch of one object; other models have no such argument.
+    A run-time patch of one object of vLLM; models of other libraries stay as they are.
+    With data_parallel_size > 1, lm-eval generates in Ray workers, which this does not reach.
     """
     model: Any = getattr(lm, "model", None)
-    generate = getattr(model, "generate", None)
-    if generate is None or "use_tqdm" not in inspect.signature(generate).parameters:
+    if all(cls.__module__.partition(".")[0] != "vllm" for cls in type(model).__mro__):
         return
+    generate = model.generate
 
     def without_bar(*words: Any, **named: Any) -> Any:
         return generate(*words, **(named | {"use_tqdm": False}))

@@ -103,14 +103,15 @@ def differences_matrix(comparison: Comparison) -> Matrix:
 def values_matrix(arms: Sequence[Arm], intervals: IntervalCache) -> Matrix:
     """Return the values without differences: a row per arm, a column per task that some run has scored.
 
-    An arm of one run has its recorded values, one of several runs their means and an overall value too.
+    An arm of one run has its recorded values, one of several runs their means and an overall value too: over the tasks
+    and items that all arms of several runs have in common.
     """
     runs = {run.task: run for arm in arms for model in arm.models for run in model.tasks.values()}
     columns = [
         MatrixColumn(task=run.task, domain=run.domain, chance=run.chance, higher_is_better=run.higher_is_better)
         for run in sorted(runs.values(), key=lambda run: (run.domain, run.task))
     ]
-    cells: dict[Key, MatrixCell] = {}
+    cells = _overall_of_runs(arms, any_scale=False)
     for arm in arms:
         cells |= _of_arm(arm, intervals)
     if any(task == OVERALL for _, task in cells):
@@ -127,7 +128,7 @@ def values_matrix(arms: Sequence[Arm], intervals: IntervalCache) -> Matrix:
 
 
 def with_values(compared: Matrix, values: Matrix) -> Matrix:
-    """Return a matrix with the arms and the tasks that are not compared at its ends, from a matrix of values."""
+    """Append the arms and tasks that are not compared."""
     arms, tasks = {arm.name for arm in compared.arms}, {column.task for column in compared.columns}
     return replace(
         compared,
@@ -247,11 +248,11 @@ def _failed_and_cut_cells(comparison: Comparison) -> dict[Key, MatrixCell]:
 
 
 def _cells(comparison: Comparison, estimates: BoardEstimates | None, intervals: IntervalCache) -> dict[Key, MatrixCell]:
-    cells: dict[Key, MatrixCell] = {}
+    cells = _overall_of_runs(comparison.arms, any_scale=comparison.any_scale)
     names, counted = {one.task for one in comparison.differences}, _in_overall(comparison)
     for arm in comparison.arms:
         if len(arm.models) > 1:
-            cells |= {(arm.name, task): cell for task, cell in _of_runs(arm, any_scale=comparison.any_scale).items()}
+            cells |= _of_runs(arm)
             continue
         for task, run in arm.models[0].tasks.items():
             if task in names and run.value is not None:
@@ -279,7 +280,7 @@ def _overall(arm: Arm, comparison: Comparison, intervals: IntervalCache) -> Esti
 
 def _of_arm(arm: Arm, intervals: IntervalCache) -> dict[Key, MatrixCell]:
     if len(arm.models) > 1:
-        return {(arm.name, task): cell for task, cell in _of_runs(arm, any_scale=False).items()}
+        return _of_runs(arm)
     runs = arm.models[0].tasks.values()
     return {(arm.name, run.task): _of_run(run, run.value, intervals) for run in runs if run.value is not None}
 
@@ -295,25 +296,53 @@ def _of_run(run: TaskRun, value: float, intervals: IntervalCache) -> MatrixCell:
     return MatrixCell(value=value, low=low, high=high, failed=run.failed, cut=run.truncated)
 
 
-def _of_runs(arm: Arm, *, any_scale: bool) -> dict[str, MatrixCell]:
+def _of_runs(arm: Arm) -> dict[Key, MatrixCell]:
     """Return the mean over the runs of an arm, by task, with the error of items and runs."""
-    plots = plots_of_models(arm.models)
-    runs = [TrainingRun(cell=("",), plot=plots[m.name] or m.name, checkpoints=(m,)) for m in arm.models]
+    runs = _training_runs(arm)
     try:
         tasks = collect(runs, [], force=True)
     except RecordError:
         return {}
-    grouped = Runs(cells=[run.cell for run in runs], plots=[run.plot for run in runs])
-    cells = {
-        one.task: mean_cell([one.table], grouped, ("",), counts_of(arm.models, [one])).within(one.limits)
+    return {
+        (arm.name, one.task): mean_cell([one.table], _grouped(runs), ("",), counts_of(arm.models, [one])).within(
+            one.limits
+        )
         for one in tasks
     }
+
+
+def _overall_of_runs(arms: Sequence[Arm], *, any_scale: bool) -> dict[Key, MatrixCell]:
+    """Return the overall value of each arm of several runs, over the tasks and items that all these arms answered.
+
+    As in the leaderboard: over other items, a difference could come from the items instead of the models.
+    """
+    several = [(arm, _training_runs(arm)) for arm in arms if len(arm.models) > 1]
+    if not several:
+        return {}
+    try:
+        tasks = collect([run for _, runs in several for run in runs], [], force=True)
+    except RecordError:
+        return {}
     counted = overall_tasks(tasks, any_scale=any_scale)
-    if tables := overall_tables(tasks, any_scale=any_scale):
-        cells[OVERALL] = mean_cell(tables, grouped, ("",), counts_of(arm.models, counted)).within(
-            overall_limits(counted)
-        )
+    cells: dict[Key, MatrixCell] = {}
+    start = 0
+    for arm, runs in several if counted else ():
+        rows = slice(start, start + len(runs))  # each row of `values` is a run, in the order of the arms
+        start = rows.stop
+        own = [replace(one, values=one.values[rows]) for one in counted]
+        tables = overall_tables(own, any_scale=any_scale)
+        cell = mean_cell(tables, _grouped(runs), ("",), counts_of(arm.models, counted))
+        cells[arm.name, OVERALL] = cell.within(overall_limits(own))
     return cells
+
+
+def _training_runs(arm: Arm) -> list[TrainingRun]:
+    plots = plots_of_models(arm.models)
+    return [TrainingRun(cell=("",), plot=plots[m.name] or m.name, checkpoints=(m,)) for m in arm.models]
+
+
+def _grouped(runs: Sequence[TrainingRun]) -> Runs:
+    return Runs(cells=[run.cell for run in runs], plots=[run.plot for run in runs])
 
 
 def mean_cell(tables: Sequence[ItemTable], runs: Runs, cell: tuple[str, ...], counts: tuple[int, int]) -> MatrixCell:

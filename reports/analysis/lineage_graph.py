@@ -14,6 +14,7 @@ from harness.checkpoints.stage_manifest import recorded_parents
 from harness.natural_order import natural_key
 from harness.records import ModelRecords
 from harness.reports.analysis.labels import short_labels
+from harness.reports.analysis.recipes import Recipe, link_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class LineageNode:
         held_out: The course of its held-out loss; empty without one.
         runs: Training runs that it stands for; 1 unless runs of several seeds are drawn as one.
         seed: Seed of its stage; None if not recorded.
+        recipe: What it has in common with the same checkpoint of other seeds, its ancestors included.
     """
 
     digest: str
@@ -50,6 +52,7 @@ class LineageNode:
     held_out: tuple[HeldOutPoint, ...] = ()
     runs: int = 1
     seed: int | None = None
+    recipe: Recipe = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,7 @@ def _parents(link: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[str, ...]) -> LineageNode:
     manifest = link.get("manifest")
+    recipe = (link_recipe(link), *(part for node in above for part in node.recipe))
     if manifest is None:
         return LineageNode(
             digest=_digest(link),
@@ -113,6 +117,7 @@ def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[s
             total_tokens=0,
             ledger={},
             models=models,
+            recipe=recipe,
         )
     tokens = None if manifest.get("tokens") is None else int(manifest["tokens"])  # as another release may have it
     totals = [node.total_tokens for node in above]
@@ -133,6 +138,7 @@ def _node(link: Mapping[str, Any], above: Sequence[LineageNode], models: tuple[s
         models=models,
         held_out=_held_out(manifest),
         seed=None if manifest.get("seed") is None else int(manifest["seed"]),
+        recipe=recipe,
     )
 
 

@@ -7,7 +7,7 @@ The stages are those of the lineages; without one, an arm is joined to the paren
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,12 +16,11 @@ from harness.errors import RecordError
 from harness.records import ModelRecords
 from harness.reports.analysis.contrasts import is_two_by_two
 from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
+from harness.reports.analysis.recipes import link_recipe, without_seed
 from harness.reports.analysis.stages import Stage, stages_of
 
 if TYPE_CHECKING:
     from harness.reports.analysis.factorial import FactorialAnalysis
-
-_SEED = re.compile(r"[-_. ]*(seed|s|run)?[-_. ]*\d+$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +53,11 @@ def arms_of(analysis: FactorialAnalysis) -> list[RecipeArm]:
 
 
 def by_recipe(arms: Sequence[RecipeArm]) -> list[RecipeArm]:
-    """Join single runs whose names and stages differ in the seed only::
+    """Join single runs whose names and lineages differ in the seed only::
 
-    tuned-C-0 (sft, seed 0), tuned-C-1 (sft, seed 1)   ->   tuned-C
+        tuned-C-0 (sft, seed 0), tuned-C-1 (sft, seed 1)   ->   tuned-C
+
+    A joined arm whose name another arm has too, as an SFT and a DPO may, is named after its first run.
     """
     groups: dict[object, list[RecipeArm]] = {}
     for arm in arms:
@@ -65,16 +66,19 @@ def by_recipe(arms: Sequence[RecipeArm]) -> list[RecipeArm]:
     for members in groups.values():
         seeds = {stage.seed for one in members for stage in _stages(one.models[0])[-1:]}
         joined += [_joined(members)] if 1 < len(members) == len(seeds) else members
-    return joined
+    taken = Counter(one.name for one in joined)
+    return [
+        one if one in arms or taken[one.name] == 1 else replace(one, name=f"{one.models[0].name} and seeds")
+        for one in joined
+    ]
 
 
 def _recipe_of(arm: RecipeArm) -> tuple[object, ...] | None:
     """Return what the seeds of a recipe have in common; None for an arm of several runs or without a lineage."""
-    stages = _stages(arm.models[0]) if len(arm.models) == 1 else ()
-    name = _SEED.sub("", arm.name)
-    if not stages or not name or name.endswith("checkpoint"):  # checkpoint-10 is a step, no seed
+    (first, *others), name = arm.models, without_seed(arm.name)
+    if others or not _stages(first) or name.endswith("checkpoint"):  # checkpoint-10 is a step, no seed
         return None
-    return name, stages[-1].kind, stages[-1].step, _SEED.sub("", stages[-1].name)
+    return name, tuple(map(link_recipe, first.lineage))
 
 
 def _stages(model: ModelRecords) -> tuple[Stage, ...]:
@@ -182,8 +186,3 @@ def _with_depths(nodes: Mapping[str, LineageNode]) -> dict[str, LineageNode]:
         return depths[key]
 
     return {key: replace(node, depth=depth(key, frozenset())) for key, node in nodes.items()}
-
-
-def without_seed(name: str) -> str:
-    """Return a name without the number at its end: ``tuned-C`` of ``tuned-C-0``; `name` if nothing else is in it."""
-    return _SEED.sub("", name) or name

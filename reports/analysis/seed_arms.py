@@ -16,17 +16,6 @@ from harness.reports.analysis.recipe_graph import RecipeArm, by_recipe
 
 
 def seed_arms(models: Sequence[ModelRecords]) -> tuple[Arm, ...]:
-    """Return the arms of two or more seeds; a model that has no such arm is in none.
-
-    Two arms whose names without seed agree, such as an SFT and a DPO of one name, are named after their first runs.
-    """
+    """Return the arms of two or more seeds. Models without a second seed are left out."""
     recipes = by_recipe([RecipeArm(name=model.name, models=(model,)) for model in models])
-    several = [one for one in recipes if len(one.models) > 1]
-    names = [one.name for one in several]
-    return tuple(
-        Arm(
-            name=one.name if names.count(one.name) == 1 else f"{one.models[0].name} and seeds",
-            models=tuple(one.models),
-        )
-        for one in several
-    )
+    return tuple(Arm(name=one.name, models=tuple(one.models)) for one in recipes if len(one.models) > 1)

@@ -4,7 +4,7 @@
     base-C-1 - tuned-C-1 step 10 - tuned-C-1    ->
     base-C-0 - other-C-0                              base-C-0 - other-C-0, alone as before
 
-Runs belong together if their names, without the number at the end, and their stages agree, and their seeds do not.
+Runs belong together if their names, without the number at the end, and their recipes agree, and their seeds do not.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from harness.reports.analysis.lineage_graph import LineageNode, source_names
-from harness.reports.analysis.recipe_graph import without_seed
+from harness.reports.analysis.lineage_graph import LineageNode
+from harness.reports.analysis.recipes import without_seed
 
 Way = tuple[LineageNode, ...]
 """The checkpoints of a line, the root first."""
@@ -44,7 +44,7 @@ def shared_name(node: LineageNode) -> str:
 def _recipe_of(way: Way) -> object:
     end = way[-1]
     name = _STATE.sub("", end.models[0]) if end.models else ""
-    return without_seed(name), end.step, source_names(end), tuple(dict.fromkeys(map(_stage_of, way)))
+    return without_seed(name), end.recipe, tuple(dict.fromkeys(map(_stage_of, way)))
 
 
 def _stage_of(node: LineageNode) -> tuple[str, str]:

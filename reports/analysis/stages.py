@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.errors import MALFORMED, RecordError, one_line
 from harness.records import ModelRecords
+from harness.reports.analysis.recipes import stage_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class Stage:
         spec: The stage file as it was run.
         sources: Names of its data sources.
         tokens: Tokens trained on; 0 if not recorded.
+        recipe: What it has in common with the same stage of other seeds; see `recipes.stage_recipe`.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Stage:
     spec: Mapping[str, Any]
     sources: tuple[str, ...]
     tokens: int
+    recipe: str
 
 
 def stages_of(model: ModelRecords) -> tuple[Stage, ...]:
@@ -72,6 +75,7 @@ def _stage(link: Mapping[str, Any]) -> Stage:
         spec=dict(manifest.get("spec") or {}),
         sources=tuple(str(source["name"]) for source in manifest.get("sources") or ()),
         tokens=int(manifest.get("tokens") or 0),
+        recipe=stage_recipe(manifest),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +11,7 @@ from harness.records import ModelRecords
 from harness.reports.analysis.design import Design
 from harness.reports.analysis.design_checks import odd_parents, used_levels
 from harness.reports.analysis.parents import Chain, chain_of
+from harness.reports.analysis.recipes import without_seed
 from harness.reports.analysis.stages import Stage, stages_of
 
 
@@ -159,7 +158,7 @@ def study_of_lineage(models: Sequence[ModelRecords]) -> Study:
     for model in arms:
         stages = chains[model.name]
         last = stages[-1]
-        cell = tuple(levels[at][_recipe(stages[at])] for at in kept)
+        cell = tuple(levels[at][stages[at].recipe] for at in kept)
         plot = plots[model.name]
         key = f"{cell} {plot} {last.name} {last.seed} {last.parents}"
         above = _recorded_ancestors(model)
@@ -223,14 +222,9 @@ def _factor_names(chains: Sequence[Sequence[Stage]]) -> list[str]:
     return names
 
 
-def _recipe(stage: Stage) -> str:
-    kept = {key: value for key, value in stage.spec.items() if key not in ("name", "seed", "from", "output_path")}
-    return json.dumps([stage.kind, sorted(stage.sources), kept], sort_keys=True, default=str)
-
-
 def _levels(stages: Sequence[Stage]) -> dict[str, str]:
     """Return the level of each recipe: its sources, else the stage's name without its seed, else a number."""
-    recipes = {_recipe(stage): stage for stage in stages}
+    recipes = {stage.recipe: stage for stage in stages}
     for label in (_sources, _name_without_seed):
         labels = {recipe: label(stage) for recipe, stage in recipes.items()}
         if all(labels.values()) and len(set(labels.values())) == len(recipes):
@@ -243,7 +237,7 @@ def _sources(stage: Stage) -> str:
 
 
 def _name_without_seed(stage: Stage) -> str:
-    return re.sub(r"[-_. ]*(seed|s|run)?[-_. ]*\d+$", "", stage.name)
+    return without_seed(stage.name)
 
 
 def _reference_first(level: str) -> tuple[int, bool, str]:

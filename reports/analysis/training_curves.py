@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from harness.records import ModelRecords
 from harness.reports.analysis.domains import BoardEstimates
 from harness.reports.analysis.lineage_graph import LineageNode, lineage_nodes
-from harness.reports.analysis.recipe_graph import without_seed
+from harness.reports.analysis.recipes import without_seed
 from harness.reports.analysis.seed_groups import Way, aligned, group_seeds, shared_name
 from harness.reports.analysis.token_curve import trace_curve
 from harness.stats.combining import Estimate

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -252,12 +253,27 @@ def _loaded(models: list[ModelRecords], args: argparse.Namespace) -> tuple[list[
 def _parse_arm(word: str) -> tuple[str, list[str]]:
     """Split ``NAME=run1,run2`` into name and places. An existing path is one place, even with an equals sign in it."""
     name, equals, places = word.partition("=")
-    if not equals or Path(word).exists():
+    if not equals or _exists(word):
         return "", [word]
-    listed = list(split_names(places))
+    listed = _split_places(places)
     if not name or not listed:
         raise InputError(f"{word}: give NAME=run1,run2, the runs of one recipe with different seeds.")
     return name, listed
+
+
+def _split_places(text: str) -> list[str]:
+    """Split places at commas, but not an existing path: ``runs/a,x-0,runs/b`` is ``runs/a,x-0`` and ``runs/b``."""
+    parts, places = text.split(","), []
+    while parts:
+        paths = [",".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        place = next(filter(_exists, paths), paths[0])
+        places.append(place)
+        del parts[: place.count(",") + 1]
+    return [stripped for place in places if (stripped := place.strip())]
+
+
+def _exists(word: str) -> bool:
+    return os.path.exists(word)  # noqa: PTH110 - false for a word too long for a path, too
 
 
 def _baseline_first(named_places: list[tuple[str, list[str]]], baseline: str) -> list[tuple[str, list[str]]]:

@@ -132,9 +132,9 @@ def _names_models(request: Request) -> bool:
 
 
 def _runs(request: Request) -> str:
-    """What to show of runs that differ in their seed only."""
-    runs = request.query_params.get("runs", "") or MEANS
-    if runs not in (MEANS, SINGLE):
+    """What to show of runs that differ in their seed only; empty if the reader did not choose."""
+    runs = request.query_params.get("runs", "")
+    if runs not in ("", MEANS, SINGLE):
         raise InputError(f"runs {runs[:40]}: give {MEANS} for means over seeds, or {SINGLE}.")
     return runs
 

@@ -133,10 +133,12 @@ def means_grid(means: Means) -> dict[str, Any]:
         return f"/items?{Filter(models=_of_arm(means, row)).query()}" if key == "arm" else ""
 
     values = [(row.cells.get("overall"), row.cells.get("interval")) for row in means.board.rows]
+    tied = [row.cells.get("p_corrected") is not None and not _is_significant(row) for row in means.board.rows]
+    tied[:1] = [means.differences is not None]  # the first, from which the others differ or not
     dots = Dots(
         after="interval",
         values=[None if value is None or ends is None else (value, *ends) for value, ends in values],
-        quiet=[_is_significant(row) for row in means.board.rows],
+        quiet=[not one for one in tied],
     )
     return grid(means.board, link, dots, table_address(means.board))
 

@@ -77,11 +77,11 @@ class Pages:
         )
         self._environment.globals.update(all_models=index.models, most_models=MOST_MODELS)
 
-    def overview(self, runs: str = MEANS) -> str:
+    def overview(self, runs: str = "") -> str:
         """Return the first page: ranks and values by task.
 
         Args:
-            runs: `SINGLE` for every run by itself, although there are means over seeds.
+            runs: `SINGLE` for every run by itself, `MEANS` for means over seeds; empty for means if there are several.
         """
         first, index = self._overview, self.index
         means = self._means(runs)
@@ -106,8 +106,11 @@ class Pages:
         )
 
     def _means(self, runs: str) -> Means | None:
-        """The means over seeds, unless the reader asked for every run by itself."""
-        return None if runs == SINGLE else self._overview.means
+        """The means over seeds, if the reader chose them or there are two or more; one would hide the other models."""
+        means = self._overview.means
+        if means is None or runs == SINGLE:
+            return None
+        return means if runs == MEANS or len(means.runs) > 1 else None
 
     def _compared_means(self, runs: str) -> Means | None:
         """The means over seeds, if there are two or more to compare."""
@@ -119,7 +122,7 @@ class Pages:
             return results.leaderboard_command(self._options)
         return means.differences.command if means.differences else ""
 
-    def comparison(self, wanted: Filter, *, chosen: bool, runs: str = MEANS) -> str:
+    def comparison(self, wanted: Filter, *, chosen: bool, runs: str = "") -> str:
         """Return the page of differences.
 
         Args:
@@ -160,14 +163,14 @@ class Pages:
             compare_command="" if of_leader or problem else results.compare_command(models, self._options),
         )
 
-    def table(self, name: str, wanted: Filter, *, chosen: bool, runs: str = MEANS) -> str:
+    def table(self, name: str, wanted: Filter, *, chosen: bool, runs: str = "") -> str:
         """Return a table of the first page, or of a comparison as `comparison` shows it, as CSV of raw values.
 
         Raises:
             InputError: There is no such table.
             RecordError: The models cannot be compared.
         """
-        first, means = self._overview, self._means(runs)
+        first, means = self._overview, self._overview.means
         board = first.board or Document(title="", command="", tables=(), notes=())
         document = replace(board, tables=(*board.tables, first.values, *([means.board] if means else [])))
         if name not in [table.key for table in document.tables]:

@@ -49,6 +49,7 @@ def test_a_heat_map_has_the_overall_differences_of_the_table_first() -> None:
     cells = {row["model"]: row["difference"] for row in rows_of_chart(specification) if row["task"] == "overall"}
     assert cells == {arm: part.difference for arm, parts in comparison.overall.items() for part in parts[-1:]}
     axes = [one["y"]["sort"] for one in encodings(specification) if "y" in one]
+    assert axes
     assert axes == [["overall", "logic: t"]] * len(axes)
 
 

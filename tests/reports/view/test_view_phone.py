@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,21 @@ MODELS = [f"{name}{'x' * 197}-{seed}" for name in "ab" for seed in (0, 1)]
 
 @pytest.fixture(scope="module")
 def pages(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pages:
-    """Two recipes of two seeds."""
+    """Two recipes of two seeds; of each run, some requests of the first task failed."""
     folder = tmp_path_factory.mktemp("long")
     for number, name in enumerate(MODELS):
         tasks = {task: RunTask(values=(np.arange(30) > 4 * number).astype(float)) for task in TASKS}
-        write_study_run(folder / str(number), name, tasks, [stage(name, number % 2)])
+        add_failures(write_study_run(folder / str(number), name, tasks, [stage(name, number % 2)]), TASKS[0])
     return pages_of(folder)
+
+
+def add_failures(run: Path, task: str) -> None:
+    """Record that three more requests of a task failed."""
+    for file in run.glob("run*.json"):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        own = record["tasks"][task]
+        own |= {"items": own["items"] + 3, "asked": own["asked"] + 3, "failed": 3, "failures": {"timeout": 3}}
+        file.write_text(json.dumps(record), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +108,15 @@ def test_the_leaderboard_shows_name_and_overall_value_without_scrolling(
 
 
 def test_the_names_of_failures_and_differences_leave_room_for_their_numbers(browser: Chrome, address: str) -> None:
+    browser.get(f"{address}/")
+    with phone(browser):
+        rows = every(browser, "#failures tbody tr")
+        assert len(rows) == len(MODELS)
+        for row in rows:
+            model, task, failed, _reasons = row.find_elements("css selector", "td")
+            assert failed.text == "3"
+            assert right_of(failed) <= WIDTH
+            assert min(model.rect["width"], task.rect["width"]) >= 100, "a name of a letter per line cannot be read"
     browser.get(f"{address}/compare?runs=single")
     with phone(browser):
         headings = [button.text for button in every(browser, "#table-overall .sort")]
