@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.errors import InputError, RecordError, one_line
+from harness.records.recorded_lineage import lineage_fault
 
 SCHEMA_VERSION = 1
 NESTED = (list, tuple)  # `isinstance` takes a tuple of types five times as fast as ``list | tuple``
@@ -103,6 +104,8 @@ class RunRecord(_Schema):
         """Check the parts of free form that other code reads. Raises: ValueError, which pydantic reports."""
         if not isinstance(self.model.get("name"), str):
             raise ValueError("model lacks its name")
+        if fault := lineage_fault(self.model.get("lineage") or []):
+            raise ValueError(f"model.{fault}")
         given = self.task_arguments
         for key in ("tasks", "include_paths"):
             words = given.get(key, [])
