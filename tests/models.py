@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 
@@ -30,20 +31,26 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def save_tiny_llama(folder: Path, *, seed: int = 0, shard: str | None = None) -> Path:
-    """Save a two-layer Llama with random weights and its tokenizer; returns `folder`."""
+def save_tiny_llama(folder: Path, *, seed: int = 0, shard: str | None = None, **changed: float) -> Path:
+    """Save a two-layer Llama with random weights and its tokenizer; returns `folder`.
+
+    Args:
+        folder: Where.
+        seed: Of the weights.
+        shard: Largest size of a weights file; None for one file.
+        changed: Fields of its `LlamaConfig` that replace those below.
+    """
     set_seed(seed)
     tokenizer = tiny_tokenizer()
+    sizes: dict[str, Any] = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 512,
+    }  # fmt: skip
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
+        **(sizes | changed),
     )
     model = LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
     if shard:

@@ -31,8 +31,8 @@ PACKAGES = [
     "records",
     "stats",
     "terminal_table", "console", "hub_access", "notebook", "wrapping", "ray_cluster", "file_systems", "digests",
-    "natural_order", "metric_ranges", "versions", "paths", "plain_yaml", "errors", "flags", "wording", "visible",
-    "redaction", "",
+    "natural_order", "metric_ranges", "versions", "paths", "processes", "plain_yaml", "errors", "flags", "wording",
+    "visible", "redaction", "",
 ]  # fmt: skip
 # Packages without code of their own.
 FACES = {"harness", "harness.reports"}

@@ -86,11 +86,11 @@ def open_lm_eval(model: Checkpoint | str, spec: EngineSpec) -> Engine:
 
 
 def without_bar(lm: LM) -> None:
-    """Let lm-eval's vLLM model show no progress bar: a bar that ``TQDM_DISABLE`` turns off has taken 0 seconds, and
-    vLLM divides by them.
+    """Let lm-eval's vLLM model show no progress bar.
 
-    A run-time patch of one object of vLLM; models of other libraries stay as they are.
-    With data_parallel_size > 1, lm-eval generates in Ray workers, which this does not reach.
+    vLLM divides by the seconds that its bar has taken. They are 0 where ``TQDM_DISABLE`` turns the bar off. This is a
+    run-time patch of one object of vLLM; models of other libraries stay as they are. With ``data_parallel_size`` above
+    1, lm-eval generates in Ray workers, which this does not reach.
     """
     model: Any = getattr(lm, "model", None)
     if all(cls.__module__.partition(".")[0] != "vllm" for cls in type(model).__mro__):

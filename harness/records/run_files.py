@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from harness.errors import HarnessError, InputError
+from harness.processes import has_ended
 from harness.records.run_folder import RunRecord, json_line, place_of, to_json
 
 STALE_SECONDS = 3 * 24 * 3600.0  # another host may score one task for hours without writing
@@ -129,19 +130,9 @@ def _remove_stale(folder: Path) -> None:
         host, _, pid = work.name.removeprefix(".writing-").rpartition("-")[0].rpartition("-")
         with contextlib.suppress(OSError):  # its writer may just have finished
             here = host == socket.gethostname() and pid.isdigit() and Path("/proc/self").exists()
-            over = _has_ended(pid) if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
+            over = has_ended(pid) if here else time.time() - work.lstat().st_mtime > STALE_SECONDS
             if over:
                 shutil.rmtree(work, ignore_errors=True)
-
-
-def _has_ended(pid: str) -> bool:
-    """Whether there is no such process, or one that is killed and listed only until its parent asks after it."""
-    try:
-        # `4711 (python -m x) S 1 ...`: the state follows the name, which may hold spaces and brackets.
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state in ("Z", "X")
 
 
 def _close_durably(file: TextIO) -> None:

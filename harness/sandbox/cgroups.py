@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import InputError
+from harness.processes import has_ended
 from harness.sandbox.programs import Limits
 
 # A sandbox's own processes: bubblewrap, its first one, the server, an examiner, two that wait beside the program.
@@ -91,7 +92,7 @@ def _words(file: Path) -> list[str]:
 def _remove_stale(parent: Path) -> None:
     """Remove the groups of harness processes that were killed."""
     for folder in parent.glob("harness-sandbox-*"):
-        if not Path(f"/proc/{folder.name.split('-')[2]}").exists():
+        if has_ended(folder.name.split("-")[2]):
             with contextlib.suppress(OSError):
                 folder.rmdir()
 

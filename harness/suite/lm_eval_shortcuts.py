@@ -6,8 +6,8 @@
   per item.
 - A task lists its few-shot examples when it is built, even if no prompt has any. `fewshot_docs` returns a `Dataset`,
   which is slow to list; its items are read in blocks instead.
-- ``process_results`` calls `np.argmax` and `softmax` on the few log-likelihoods of an item. Numpy's functions take ten
-  times as long to find the numbers in a tuple as to compare them.
+- ``process_results`` calls `np.argmax` and `softmax` on the few log-likelihoods of an item. For a tuple of four, our
+  `argmax` takes half of numpy's time, and our `softmax` two thirds of lm-eval's.
 
 All are run-time patches. `install` leaves out one that does not fit the installed version of lm-eval.
 """

@@ -7,11 +7,10 @@ import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lm_eval.models.huggingface import HFLM
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase
 
 from harness.checkpoints.resolver import resolve
 from harness.engines.base import Answer, Failure, Request
@@ -19,7 +18,6 @@ from harness.engines.spec import EngineSpec
 from harness.engines.vllm.engine import VllmEngine, open_vllm
 from tests import models as tiny_models
 from tests.engines.hf.reference import instances
-from tests.models import tiny_tokenizer
 
 TOLERANCE = 1e-3  # nats per continuation, in float32
 
@@ -34,24 +32,15 @@ WORDS = tiny_models.WORDS.split()
 
 def save_model(folder: Path) -> Path:
     """A two-layer Llama with a head size that vLLM supports, and weights so large that its predictions differ."""
-    set_seed(0)
-    tokenizer = tiny_tokenizer()
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
+    return tiny_models.save_tiny_llama(
+        folder,
         hidden_size=64,
         intermediate_size=128,
-        num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=MAX_LENGTH,
         initializer_range=0.2,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
     )
-    model: Any = LlamaForCausalLM
-    model(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def open_tiny(path: Path, **fields: object) -> VllmEngine:
