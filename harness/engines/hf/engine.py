@@ -16,6 +16,7 @@ from harness.engines.base import Batch, Failure, Request, joined_answer
 from harness.engines.hf.forward import Forward
 from harness.engines.hf.generate import Generator
 from harness.engines.hf.loading import HfSpec, load
+from harness.engines.hf.onednn import use_onednn
 from harness.engines.hf.probe import longest_packed
 from harness.engines.hf.runner import Budget, ran_out_of_memory
 from harness.engines.hf.span_scorer import SpanScorer, SpanScores
@@ -50,6 +51,7 @@ class HfEngine:
         self._max_length = opened.max_length
         self._encoder = Encoder(opened.tokenizer, max_length=opened.max_length, add_bos=spec.add_bos)
         self._forward = Forward(opened.model)
+        self._onednn = not self._forward.upcasts and use_onednn(opened.model)
         device = "cpu" if self._forward.device.type == "cpu" else "cuda"
         tokens = BATCH_TOKENS[device] if spec.batch_tokens == "auto" else spec.batch_tokens
         scored = max(1, LOGITS_BYTES[device] // self._forward.bytes_of_logits)
@@ -78,6 +80,7 @@ class HfEngine:
             "revision": self._spec.revision,
             "dtype": str(self._forward.dtype).removeprefix("torch."),
             "widened_products": self._forward.upcasts,
+            "onednn_products": self._onednn,
             "device": str(self._forward.device),
             "max_length": self._max_length,
             "tokens_added": self._encoder.tokens_added,

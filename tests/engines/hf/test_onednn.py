@@ -1,0 +1,201 @@
+"""oneDNN's products change no score beyond rounding, on any model, and are left out where they do not fit."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import peft
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+from harness.engines.base import Answer
+from harness.engines.hf import blocked_attention, onednn
+from harness.engines.hf.blocked_attention import attend_in_blocks
+from harness.engines.hf.loading import HfSpec, load
+from harness.engines.hf.onednn import BlockedLinear, is_faster, use_onednn
+from tests.engines.hf.families import ALL, save_family
+from tests.engines.hf.plain import logprob
+from tests.engines.hf.test_adapters import CONTEXTS, TRAINED, lora, save_padded, train
+from tests.engines.hf.test_packed import answers, assert_same_scores, loglikelihood, mixed_requests, open_packed
+from tests.models import save_tiny_llama, tiny_tokenizer
+
+BFLOAT16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN multiplies no bfloat16 on this processor"
+)
+DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=BFLOAT16)]
+
+
+@pytest.fixture
+def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use oneDNN for layers and contexts of any size, even if it is not faster on this processor."""
+    monkeypatch.setattr(onednn, "LEAST_WEIGHTS", 1)
+    monkeypatch.setattr(onednn, "is_faster", lambda dtype: dtype in (torch.float32, torch.bfloat16))
+    monkeypatch.setattr(blocked_attention, "_onednn_is_faster", lambda: True)
+    for name, value in {"_BLOCK": 4, "_LEAST_ROWS": 1, "_LEAST_KEYS": 1}.items():
+        monkeypatch.setattr(blocked_attention, name, value)
+
+
+def plain_layers(model: nn.Module) -> list[str]:
+    return [name for name, module in model.named_modules() if type(module) is nn.Linear]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("blocked", [True, False])
+@pytest.mark.parametrize("shape", [(0, 48), (48,), (1, 48), (3, 5, 48), (700, 48)])
+def test_a_layer_gives_torchs_products(
+    shape: tuple[int, ...], *, blocked: bool, bias: bool, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(48, 80, bias=bias, dtype=dtype).requires_grad_(requires_grad=False)
+    weight = layer.weight.clone()
+    states = torch.randn(shape).to(dtype)
+    turned = states.transpose(0, 1) if states.dim() == 3 else states  # not contiguous
+    replacement = BlockedLinear(layer, blocked=blocked)
+    for given in (states, turned):
+        found, expected = replacement(given), linear(given, weight, layer.bias)
+        assert found.dtype == dtype
+        rounding = torch.finfo(dtype).eps
+        torch.testing.assert_close(
+            found, expected, rtol=2 * rounding, atol=10 * rounding if dtype == torch.float32 else rounding
+        )
+    assert torch.equal(replacement.weight, weight)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, pytest.param(torch.float16)])
+@pytest.mark.parametrize(("group", "queries", "before"), [(1, 5, 0), (3, 5, 0), (3, 130, 0), (3, 40, 17), (8, 300, 90)])
+@pytest.mark.parametrize("scaling", [None, 0.3])
+def test_blocks_attend_as_torchs_kernel(
+    group: int, queries: int, before: int, scaling: float | None, dtype: torch.dtype
+) -> None:
+    """Causal, or behind a prefix of `before` tokens with a mask in which each query sees itself and some others."""
+    torch.manual_seed(0)
+    keys = before + queries
+
+    def states(heads: int, tokens: int, size: int) -> Tensor:
+        return torch.randn(1, tokens, heads, size).to(dtype).transpose(1, 2)  # as projections leave them
+
+    query, key, value = states(2 * group, queries, 16), states(2, keys, 16), states(2, keys, 24)
+    mask = None
+    if before:
+        seen = (torch.rand(queries, keys) < 0.5) | (torch.arange(keys) == torch.arange(before, keys)[:, None])
+        mask = torch.zeros(1, 1, queries, keys, dtype=dtype).masked_fill_(~seen, -torch.inf)
+    found = attend_in_blocks(query, key, value, mask, scaling)
+    assert found.dtype == dtype
+
+    def by_torch(precision: torch.dtype) -> Tensor:
+        added = None if mask is None else mask.to(precision)
+        q, k, v = (given.to(precision) for given in (query, key, value))
+        attended: Tensor = scaled_dot_product_attention(
+            q, k, v, attn_mask=added, is_causal=added is None, scale=scaling, enable_gqa=True
+        )
+        return attended.double()
+
+    exact = by_torch(torch.float64)
+    assert float((found.double() - exact).abs().max()) <= max(2 * float((by_torch(dtype) - exact).abs().max()), 2e-6)
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("name", ALL)
+def test_scores_equal_lm_evals_on_every_architecture(name: str, tmp_path: Path) -> None:
+    path = save_family(tmp_path, name)
+    engine = open_packed(path)
+    assert engine.description["onednn_products"] == any(
+        isinstance(module, BlockedLinear) for module in engine._forward.model.modules()
+    )
+    assert_same_scores(path, engine, mixed_requests())
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("name", [*TRAINED, "DoRA", "IA3", "LoRA of all layers"])
+def test_adapters_score_as_they_were_trained(name: str, tied: bool, tmp_path: Path) -> None:
+    more = {
+        "DoRA": (lora(use_dora=True), None),
+        "IA3": (peft.IA3Config(task_type="CAUSAL_LM"), None),
+        "LoRA of all layers": (lora(target_modules="all-linear"), None),
+    }
+    config, rows = {**TRAINED, **more}[name]
+    base = save_padded(tmp_path / "base", tied=tied)
+    trained = train(base, tmp_path / "adapter", copy.deepcopy(config), rows)
+    tokenizer = tiny_tokenizer()
+    tokenizer.save_pretrained(tmp_path / "adapter")
+    engine = open_packed(base, adapter=str(tmp_path / "adapter"), tokenizer=str(tmp_path / "adapter"))
+    assert engine.description["onednn_products"]
+    found = answers(engine, [loglikelihood(context, " on the mat") for context in CONTEXTS])
+    for context, answer in zip(CONTEXTS, found, strict=True):
+        assert isinstance(answer, Answer)
+        assert answer.logprob == pytest.approx(logprob(trained, tokenizer, context, " on the mat"), abs=1e-4)
+
+
+def opened(path: Path, dtype: str = "float32") -> Any:
+    return load(HfSpec(path=str(path), dtype=dtype, device="cpu")).model
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=BFLOAT16)])
+def test_a_weight_with_two_users_is_kept_once(dtype: str, tmp_path: Path) -> None:
+    save_tiny_llama(tmp_path, tie_word_embeddings=True)
+    model = opened(tmp_path, dtype)
+    embedding = model.get_input_embeddings().weight
+    assert use_onednn(model)
+    head = model.get_output_embeddings()
+    assert isinstance(head, BlockedLinear) == (dtype == "float32"), "in bfloat16, torch computes the same"
+    assert head.weight.data_ptr() == embedding.data_ptr()
+    assert not any(name.startswith("model.") for name in plain_layers(model))
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_the_checkpoints_file_is_not_kept_in_memory(tmp_path: Path) -> None:
+    save_tiny_llama(tmp_path, tie_word_embeddings=True)
+    model = opened(tmp_path)
+    assert str(tmp_path) in Path("/proc/self/maps").read_text(encoding="utf-8"), "transformers maps the file"
+    use_onednn(model)
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_layers_with_code_around_them_stay_as_they_are(tmp_path: Path) -> None:
+    class Own(nn.Linear):
+        """A layer with code of its own."""
+
+    model = nn.ModuleDict({name: nn.Linear(8, 8) for name in ("plain", "before", "after", "patched", "float64")})
+    model["own"] = Own(8, 8)
+    model["float64"].double()
+    model["before"].register_forward_pre_hook(lambda *_: None)
+    model["after"].register_forward_hook(lambda *_: None)
+    model["patched"].forward = lambda states: states
+    assert use_onednn(model)
+    assert [name for name, module in model.items() if isinstance(module, BlockedLinear)] == ["plain"]
+
+
+def test_small_layers_stay_as_they_are() -> None:
+    model = nn.Sequential(nn.Linear(8, 8))
+    assert not use_onednn(model)
+    assert plain_layers(model) == ["0"]
+
+
+def test_operators_that_are_missing_or_wrong_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "_ROWS", {8: 1e9, 256: 1e9})  # whatever time they take
+    assert is_faster(torch.float32), "the installed torch has both operators"
+    assert not is_faster(torch.float64)
+    monkeypatch.setattr(onednn, "product", lambda states, *_: torch.zeros(len(states), 1024))
+    assert not is_faster(torch.float32)
+
+    def missing(*_: object) -> Tensor:
+        raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_linear_pointwise'")
+
+    monkeypatch.setattr(onednn, "product", missing)
+    assert not is_faster(torch.float32)
+    model = nn.Sequential(nn.Linear(512, 512))
+    assert not use_onednn(model)
+    assert plain_layers(model) == ["0"]
+
+
+def test_slower_products_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "_ROWS", {8: 1e9, 256: 0.0})
+    assert not is_faster(torch.float32)
