@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -198,9 +199,14 @@ def _operations(answer: Callable[[str, list[Pair]], list[Any]], kind: str, pairs
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    def of_onednn(states: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+        """Operations of a product of shapes that the counter does not know by itself."""
+        return 2 * math.prod(states) * weight[0]
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # everything is then computed in this thread, the only one that the counter sees
-    with FlopCounterMode(display=False) as counter:
+    known = {torch.ops.mkldnn._linear_pointwise: of_onednn}  # noqa: SLF001 - see `hf/onednn.py`
+    with FlopCounterMode(display=False, custom_mapping=known) as counter:
         answer(kind, pairs)
     torch.set_num_threads(threads)
     operations: int = counter.get_total_flops()
@@ -208,23 +214,27 @@ def _operations(answer: Callable[[str, list[Pair]], list[Any]], kind: str, pairs
 
 
 def _product_rate(model: str, dtype: str) -> float:
-    """Operations per second of the model's own matrix products, 1,024 rows at a time, in the dtype they run in here."""
+    """Operations per second of the model's own matrix products, 1,024 rows at a time, as they are computed here."""
     import torch
     from transformers import AutoConfig
 
     from harness.engines.hf.half_precision import half_products_are_slow
+    from harness.engines.hf.onednn import BlockedLinear, is_faster
 
     config = AutoConfig.from_pretrained(model).get_text_config()
     own = getattr(torch, dtype)
     wide = torch.float32 if half_products_are_slow(own, torch.device("cpu")) else own
     hidden, inner = config.hidden_size, config.intermediate_size
     shapes = [(hidden, hidden), (hidden, inner), (inner, hidden)]
-    factors = [(torch.rand(1024, a, dtype=wide), torch.rand(b, a, dtype=wide)) for a, b in shapes]
+    layers = [torch.nn.Linear(a, b, bias=False, dtype=wide).requires_grad_(requires_grad=False) for a, b in shapes]
+    if is_faster(wide):
+        layers = [BlockedLinear(layer, blocked=True) for layer in layers]
+    rows = [torch.rand(1024, a, dtype=wide) for a, _ in shapes]
     times = []
     for _ in range(20):
         start = time.perf_counter()
-        for rows, weights in factors:
-            torch.nn.functional.linear(rows, weights)
+        for layer, states in zip(layers, rows, strict=True):
+            layer(states)
         times.append(time.perf_counter() - start)
     operations: int = sum(2 * 1024 * a * b for a, b in shapes)
     return operations / min(times)

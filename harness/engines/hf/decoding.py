@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 STAGE = 16
 """New tokens of a stage."""
+ROOM = 2 * STAGE
+"""Tokens that a cache makes room for at a time; each time it is copied."""
 
 # Arguments that have the same meaning in stages as in a single call. With others, such as beams or a minimum length,
 # there is one stage.
@@ -141,7 +143,7 @@ class Decoder:
         if thoughts:
             stops.skip_thoughts(thoughts)
         draws = [row.draw for row in rows if row.draw is not None]
-        with fast_steps(device):
+        with fast_steps(device, self.prefix):
             output = self._model.generate(
                 input_ids=batch.ids.to(device),
                 attention_mask=batch.mask.to(device),
@@ -209,7 +211,7 @@ def continuing_cache(output: Any, continuing: Sequence[int]) -> DynamicCache | N
     cache = output.past_key_values
     if type(cache) is not DynamicCache:
         return None
-    make_room(cache, STAGE)
+    make_room(cache, ROOM)
     if len(continuing) < len(output.sequences):
         # Not `batch_select_indices`, which layers with recurrent states lack; beam search selects rows of all layers.
         rows: Any = torch.tensor(continuing, dtype=torch.long, device=output.sequences.device)

@@ -63,13 +63,16 @@ def batching_of(model: Any) -> Batching:
     drawn = random.Random(0)
     vocabulary = model.config.get_text_config().vocab_size
     long, other, short = ([drawn.randrange(vocabulary) for _ in range(count)] for count in (_LONG, _LONG, _SHORT))
-    pads = _holds(
-        lambda: _padding_is_hidden(model, long, short), "prompts of different lengths are generated in separate batches"
-    )
-    stages = _holds(
-        lambda: _cache_continues(model, long, other), "finished rows of a batch are computed until the last one ends"
-    )
-    shares = pads and stages and _holds(lambda: _prefix_is_shared(model, long, short, other), None)
+    with fast_steps(model.device):
+        pads = _holds(
+            lambda: _padding_is_hidden(model, long, short),
+            "prompts of different lengths are generated in separate batches",
+        )
+        stages = _holds(
+            lambda: _cache_continues(model, long, other),
+            "finished rows of a batch are computed until the last one ends",
+        )
+        shares = pads and stages and _holds(lambda: _prefix_is_shared(model, long, short, other), None)
     return Batching(pads=pads, stages=stages, shares_prefixes=shares)
 
 
@@ -104,25 +107,26 @@ def _cache_continues(model: Any, long: Sequence[int], other: Sequence[int]) -> b
 def _prefix_is_shared(model: Any, start: Sequence[int], *rests: Sequence[int]) -> bool:
     prompts = [[*start, *rest] for rest in rests]
     whole = _generate(model, prompts, new=2)
-    cache = SharedPrefix(model, start).cache([len(prompt) for prompt in prompts])
-    return _equal(_logits(_generate(model, prompts, new=2, cache=cache)), _logits(whole), _agreement(model))
+    prefix = SharedPrefix(model, start)
+    with fast_steps(model.device, prefix):
+        behind = _generate(model, prompts, new=2, cache=prefix.cache([len(prompt) for prompt in prompts]))
+    return _equal(_logits(behind), _logits(whole), _agreement(model))
 
 
 def _generate(model: Any, prompts: Sequence[Sequence[int]], *, new: int, padding: int = 0, cache: Any = None) -> Any:
     ids, mask = padded(prompts, padding)
-    with fast_steps(model.device):
-        return model.generate(
-            input_ids=ids.to(model.device),
-            attention_mask=mask.to(model.device),
-            past_key_values=cache,
-            max_new_tokens=new,
-            do_sample=False,
-            eos_token_id=model.config.get_text_config().vocab_size,  # no such token, so no row ends
-            pad_token_id=padding,
-            use_cache=True,
-            return_dict_in_generate=True,
-            output_logits=True,
-        )
+    return model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        past_key_values=cache,
+        max_new_tokens=new,
+        do_sample=False,
+        eos_token_id=model.config.get_text_config().vocab_size,  # no such token, so no row ends
+        pad_token_id=padding,
+        use_cache=True,
+        return_dict_in_generate=True,
+        output_logits=True,
+    )
 
 
 def _logits(output: Any) -> Tensor:

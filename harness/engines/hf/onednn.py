@@ -18,6 +18,8 @@ torch has no public function for this. The two operators are those that `torch.c
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import time
 from collections import Counter
@@ -84,7 +86,7 @@ def use_onednn(model: nn.Module) -> bool:
             model.set_submodule(name, BlockedLinear(layer, blocked=alone))
             replaced = True
     if replaced:
-        _leave_file(model)
+        _free_plain_weights(model)
     return replaced
 
 
@@ -144,10 +146,13 @@ def _is_large_and_plain(module: nn.Module) -> bool:
     )
 
 
-def _leave_file(model: nn.Module) -> None:
-    """Copy the weights that are left: as long as one is read from the checkpoint's file, all of it stays in memory."""
+def _free_plain_weights(model: nn.Module) -> None:
+    """Give the memory of the replaced weights back to the system."""
+    # As long as one weight is read from the checkpoint's file, all of the file stays in memory.
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
+    with contextlib.suppress(AttributeError, OSError):  # glibc alone has it; it keeps freed memory for later otherwise
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _memory(weight: Tensor) -> int:

@@ -45,6 +45,10 @@ class SharedPrefix:
         self._states: list[tuple[Tensor, Tensor]] = [(layer.keys[0], layer.values[0]) for layer in layers]
         self._length = len(tokens)
 
+    def states(self, layer: int) -> tuple[Tensor, Tensor] | None:
+        """A layer's keys and values, [key heads, prefix, head dim] each; None if the layer has none of its own."""
+        return self._states[layer] if 0 <= layer < len(self._states) else None
+
     def cache(self, lengths: Sequence[int]) -> DynamicCache:
         """Return a cache for prompts that begin with the prefix.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import torch
 
-from harness.engines.hf import shared_prefix
+from harness.engines.hf import shared_prefix, steps
 from harness.engines.hf.shared_prefix import group_by_prefix
 from tests.engines.hf.families import ALL, save_family
 from tests.engines.hf.test_generate import SAMPLING, generation, texts
@@ -69,6 +71,38 @@ def test_the_prefix_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     shared = _computed(engine, requests, monkeypatch)
     monkeypatch.setattr(shared_prefix, "MIN_PROMPTS", 100)
     assert shared < 0.6 * _computed(engine, requests, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_steps_read_the_keys_of_the_prefix_once_for_all_rows(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_packed(save_family(tmp_path, name))
+    attend = mock.Mock(wraps=steps.attend_behind)
+    monkeypatch.setattr(steps, "attend_behind", attend)
+    answers(engine, [generation(PREFIX + end, until=[], max_gen_toks=6) for end in ENDS])
+    assert max(len(call.args[0]) for call in attend.call_args_list) == len(ENDS)
+    attend.reset_mock()
+    answers(engine, [generation(end, until=[], max_gen_toks=6) for end in ENDS])
+    assert not attend.called
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("paddings", [[0, 0, 0], [0, 3, 1], [2, 5, 2]])
+def test_attention_behind_a_prefix_is_attention_to_all_tokens(paddings: list[int], dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    width, size = 17, 8
+    queries = torch.randn(3, 2, 3, 16, generator=draw)
+    key, value = (torch.randn(3, 2, width, dim, generator=draw).to(dtype) for dim in (16, 12))
+    before = tuple(torch.randn(2, size, dim, generator=draw).to(dtype) for dim in (16, 12))
+    mask = torch.ones(3, 1, 1, width, dtype=torch.bool)
+    for row, padding in enumerate(paddings):
+        mask[row, ..., :padding] = False
+        for states, prefix in zip((key, value), before, strict=True):
+            states[row, :, padding : padding + size] = prefix
+    padded = mask if any(paddings) else None
+    found = steps.attend_behind(queries, key, value, padded, (before[0], before[1]))
+    torch.testing.assert_close(found, steps.attend_to_all(queries, key, value, padded))
 
 
 def test_prompts_are_grouped_by_their_prefix() -> None:
