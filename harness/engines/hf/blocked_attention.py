@@ -31,12 +31,8 @@ def pays_off(query: Tensor, key: Tensor) -> bool:
     """Whether `attend_in_blocks` is faster here than torch's kernel; shapes as there."""
     rows = query.shape[1] // key.shape[1] * query.shape[2]
     large = rows >= _LEAST_ROWS and key.shape[2] >= _LEAST_KEYS
-    return large and len(query) == 1 and query.device.type == "cpu" and _onednn_is_faster()
-
-
-@functools.cache
-def _onednn_is_faster() -> bool:
-    return is_faster(torch.float32)
+    one_on_cpu = len(query) == 1 and query.device.type == "cpu" and query.dtype.itemsize <= 4
+    return large and one_on_cpu and is_faster(torch.float32)
 
 
 def attend_in_blocks(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float | None) -> Tensor:

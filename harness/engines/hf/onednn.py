@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import logging
 import time
 from collections import Counter
@@ -90,6 +91,7 @@ def use_onednn(model: nn.Module) -> bool:
     return replaced
 
 
+@functools.cache
 def is_faster(dtype: torch.dtype) -> bool:
     """Whether oneDNN's products with blocked weights are faster here than torch's, and give the same; measured."""
     if dtype not in _AGREE:
@@ -135,15 +137,14 @@ def _seconds(*functions: Callable[[], Any]) -> list[float]:
 
 
 def _is_large_and_plain(module: nn.Module) -> bool:
-    """Whether a module is torch's linear layer, without anything that runs before or after it, and large."""
-    return (
-        type(module) is nn.Linear
-        and module.weight.device.type == "cpu"
-        and module.weight.layout == torch.strided
-        and module.weight.numel() >= LEAST_WEIGHTS
-        and "forward" not in vars(module)
-        and not (module._forward_hooks or module._forward_pre_hooks)  # noqa: SLF001 - torch has no public name
-    )
+    """Whether a module is torch's linear layer, with nothing around it (as quantized weights have), and large."""
+    if type(module) is not nn.Linear or "forward" in vars(module):
+        return False
+    if module._forward_hooks or module._forward_pre_hooks:  # noqa: SLF001 - torch has no public name
+        return False
+    weight = module.weight
+    strided = type(weight) is nn.Parameter and weight.layout == torch.strided
+    return strided and weight.device.type == "cpu" and weight.numel() >= LEAST_WEIGHTS
 
 
 def _free_plain_weights(model: nn.Module) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.testing._internal.two_tensor import TwoTensor
 
 from harness.engines.base import Answer
 from harness.engines.hf import blocked_attention, onednn
@@ -33,10 +34,14 @@ DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=BFLOAT16)]
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use oneDNN for layers and contexts of any size, even if it is not faster on this processor."""
     monkeypatch.setattr(onednn, "LEAST_WEIGHTS", 1)
-    monkeypatch.setattr(onednn, "is_faster", lambda dtype: dtype in (torch.float32, torch.bfloat16))
-    monkeypatch.setattr(blocked_attention, "_onednn_is_faster", lambda: True)
+    for module in (onednn, blocked_attention):
+        monkeypatch.setattr(module, "is_faster", lambda dtype: dtype in (torch.float32, torch.bfloat16))
     for name, value in {"_BLOCK": 4, "_LEAST_ROWS": 1, "_LEAST_KEYS": 1}.items():
         monkeypatch.setattr(blocked_attention, name, value)
+
+
+measured = is_faster.__wrapped__
+"""`is_faster` without what it has measured before."""
 
 
 def plain_layers(model: nn.Module) -> list[str]:
@@ -165,6 +170,11 @@ def test_layers_with_code_around_them_stay_as_they_are(tmp_path: Path) -> None:
 
     model = nn.ModuleDict({name: nn.Linear(8, 8) for name in ("plain", "before", "after", "patched", "float64")})
     model["own"] = Own(8, 8)
+    model["quantized"] = nn.Linear(8, 8)
+    model["quantized"].weight = nn.Parameter(TwoTensor(torch.randn(8, 8), torch.randn(8, 8)), requires_grad=False)
+    model["packed"] = nn.Linear(8, 8)
+    del model["packed"].weight
+    model["packed"].forward = lambda states: states
     model["float64"].double()
     model["before"].register_forward_pre_hook(lambda *_: None)
     model["after"].register_forward_hook(lambda *_: None)
@@ -181,16 +191,17 @@ def test_small_layers_stay_as_they_are() -> None:
 
 def test_operators_that_are_missing_or_wrong_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onednn, "_ROWS", {8: 1e9, 256: 1e9})  # whatever time they take
-    assert is_faster(torch.float32), "the installed torch has both operators"
-    assert not is_faster(torch.float64)
+    assert measured(torch.float32), "the installed torch has both operators"
+    assert not measured(torch.float64)
     monkeypatch.setattr(onednn, "product", lambda states, *_: torch.zeros(len(states), 1024))
-    assert not is_faster(torch.float32)
+    assert not measured(torch.float32)
 
     def missing(*_: object) -> Tensor:
         raise AttributeError("'_OpNamespace' 'mkldnn' object has no attribute '_linear_pointwise'")
 
     monkeypatch.setattr(onednn, "product", missing)
-    assert not is_faster(torch.float32)
+    monkeypatch.setattr(onednn, "is_faster", measured)
+    assert not measured(torch.float32)
     model = nn.Sequential(nn.Linear(512, 512))
     assert not use_onednn(model)
     assert plain_layers(model) == ["0"]
@@ -198,4 +209,4 @@ def test_operators_that_are_missing_or_wrong_are_not_used(monkeypatch: pytest.Mo
 
 def test_slower_products_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onednn, "_ROWS", {8: 1e9, 256: 0.0})
-    assert not is_faster(torch.float32)
+    assert not measured(torch.float32)
