@@ -109,14 +109,15 @@ def ours(folder: Path, smollm2: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_metric_values_are_lm_evals(task: str, ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
-    """To 1e-6; a Brier score to 1e-5, because it is a sum of squared probabilities of long float32 sums.
+    """To 1e-6; a Brier score and perplexities to 1e-5, because they are powers of long float32 sums.
 
-    Its difference depends on the processor: 1.5e-6 on one with AVX-512, below 1e-6 on others.
+    Their differences depend on the processor. With AVX-512, where oneDNN computes the products here and MKL in lm-eval,
+    1.5e-6 and 1.7e-6 of the value were seen; below 1e-6 elsewhere.
     """
     theirs = {k: v for k, v in lm_eval["results"][task].items() if "," in k and "_stderr" not in k}
     assert theirs
     for metric, value in theirs.items():
-        tolerance = 1e-5 if metric.startswith("brier_score") else 1e-6
+        tolerance = 1e-5 if metric.startswith(("brier_score", "word_perplexity", "byte_perplexity")) else 1e-6
         assert ours["results"][task][metric] == pytest.approx(value, rel=tolerance, abs=tolerance), metric
 
 

@@ -171,7 +171,10 @@ def test_layers_with_code_around_them_stay_as_they_are(tmp_path: Path) -> None:
     model = nn.ModuleDict({name: nn.Linear(8, 8) for name in ("plain", "before", "after", "patched", "float64")})
     model["own"] = Own(8, 8)
     model["quantized"] = nn.Linear(8, 8)
-    model["quantized"].weight = nn.Parameter(TwoTensor(torch.randn(8, 8), torch.randn(8, 8)), requires_grad=False)
+    model["quantized"].weight = nn.Parameter(
+        TwoTensor(torch.randn(8, 8), torch.randn(8, 8)),  # type: ignore[no-untyped-call]
+        requires_grad=False,
+    )
     model["packed"] = nn.Linear(8, 8)
     del model["packed"].weight
     model["packed"].forward = lambda states: states
