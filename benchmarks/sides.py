@@ -200,7 +200,7 @@ def _operations(answer: Callable[[str, list[Pair]], list[Any]], kind: str, pairs
     from torch.utils.flop_counter import FlopCounterMode
 
     def of_onednn(states: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
-        """Operations of a product of shapes that the counter does not know by itself."""
+        """Operations of oneDNN's product of [..., inputs] and [outputs, inputs], which the counter does not know."""
         return 2 * math.prod(states) * weight[0]
 
     threads = torch.get_num_threads()

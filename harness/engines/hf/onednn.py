@@ -1,10 +1,10 @@
 """Products of a model's linear layers with oneDNN, on a CPU where this is faster than what torch does.
 
-torch multiplies float32 matrices with MKL, which uses half of the width of an AMD processor with AVX-512. For bfloat16,
-torch calls oneDNN, but oneDNN first copies the weights into a layout of its own (blocks of a few rows and columns), and
-does so again in each product; in a step of 8 tokens that takes as long as the product. Here each weight is
-brought into that layout once, and the plain one is freed. GFLOP/s on two cores of an AMD EPYC with AVX-512 and
-bfloat16 units, for the weights of SmolLM2-135M:
+torch multiplies float32 matrices with MKL, which reaches less than half of oneDNN's rate on some AMD processors. For
+bfloat16, torch calls oneDNN, which copies the weights into a layout of its own (blocks of a few rows and columns) in
+each product; with 8 rows, the copy takes as long as the product. Here each weight is brought into that layout once, and
+the plain one is freed. GFLOP/s on two cores of an AMD EPYC with AVX-512 and bfloat16 units, for the weights of
+SmolLM2-135M:
 
                         8 rows   40 rows   512 rows
     float32, torch          47       125        200
@@ -13,7 +13,7 @@ bfloat16 units, for the weights of SmolLM2-135M:
     bfloat16, blocked      235       580        900
 
 torch has no public function for this. The two operators are those that `torch.compile` calls for frozen weights
-(torch/_inductor/fx_passes/mkldnn_fusion.py); they are tested when a model is opened, and not used if they fail.
+(torch/_inductor/fx_passes/mkldnn_fusion.py). They are tested when the first model is opened, and not used if they fail.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ def use_onednn(model: nn.Module) -> bool:
     Args:
         model: A model on any device. Its layers are replaced in place.
     """
-    users = Counter(_memory(own) for module in model.modules() for own in module.parameters(recurse=False))
+    users = Counter(own.data_ptr() for module in model.modules() for own in module.parameters(recurse=False))
     layers = {name: module for name, module in model.named_modules() if _is_large_and_plain(module)}
     fast = {dtype: is_faster(dtype) for dtype in {layer.weight.dtype for layer in layers.values()}}
     replaced = False
     for name, layer in layers.items():
-        alone = users[_memory(layer.weight)] == 1
+        alone = users[layer.weight.data_ptr()] == 1
         if fast[layer.weight.dtype] and (alone or layer.weight.dtype == torch.float32):
             model.set_submodule(name, BlockedLinear(layer, blocked=alone))
             replaced = True
@@ -151,10 +151,8 @@ def _free_plain_weights(model: nn.Module) -> None:
     """Give the memory of the replaced weights back to the system."""
     # As long as one weight is read from the checkpoint's file, all of the file stays in memory.
     for parameter in model.parameters():
-        parameter.data = parameter.data.clone()
-    with contextlib.suppress(AttributeError, OSError):  # glibc alone has it; it keeps freed memory for later otherwise
+        if type(parameter) is nn.Parameter:  # quantized weights have types of their own
+            parameter.data = parameter.data.clone()
+    # glibc keeps freed memory until it is told to return it; other C libraries do not have this function.
+    with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _memory(weight: Tensor) -> int:
-    return weight.data_ptr()

@@ -3,7 +3,7 @@
 transformers copies all of them twice in each step and layer: `DynamicLayer.update` joins old and new states with
 `torch.cat`, and `sdpa` repeats each key head for the queries that share it. With 45 rows of 250 tokens that is a few
 gigabytes per token, which takes longer than the model's products. Here a layer of the cache has room for the tokens of
-the next stage, and the queries of a group are multiplied with their key head in one product.
+the next stages, and the queries of a group are multiplied with their key head in one product.
 
 In half precision, keys and values are multiplied in float32, which takes a seventh of the time of torch's kernel for a
 single token and rounds only the result. Where all prompts begin with the same prefix (`shared_prefix`), the queries of

@@ -164,7 +164,7 @@ def test_the_checkpoints_file_is_not_kept_in_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_layers_with_code_around_them_stay_as_they_are(tmp_path: Path) -> None:
+def test_layers_with_code_around_them_stay_as_they_are() -> None:
     class Own(nn.Linear):
         """A layer with code of its own."""
 
