@@ -111,8 +111,8 @@ def ours(folder: Path, smollm2: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_metric_values_are_lm_evals(task: str, ours: dict[str, Any], lm_eval: dict[str, Any]) -> None:
     """To 1e-6; Brier scores and perplexities to 1e-5: squares and exponentials of long float32 sums.
 
-    Their differences depend on the processor. With AVX-512, 1.5e-6 of a Brier score was seen, and 1.7e-6 of a perplexity
-    where oneDNN computes the products here and MKL in lm-eval; below 1e-6 elsewhere.
+    Their differences depend on the processor. With AVX-512, 1.5e-6 of a Brier score was seen, and 1.7e-6 of a
+    perplexity where oneDNN computes the products here and MKL in lm-eval; below 1e-6 elsewhere.
     """
     theirs = {k: v for k, v in lm_eval["results"][task].items() if "," in k and "_stderr" not in k}
     assert theirs
