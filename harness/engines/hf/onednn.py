@@ -78,17 +78,22 @@ def use_onednn(model: nn.Module) -> bool:
         model: A model on any device. Its layers are replaced in place.
     """
     users = Counter(own.data_ptr() for module in model.modules() for own in module.parameters(recurse=False))
-    layers = {name: module for name, module in model.named_modules() if _is_large_and_plain(module)}
-    fast = {dtype: is_faster(dtype) for dtype in {layer.weight.dtype for layer in layers.values()}}
-    replaced = False
-    for name, layer in layers.items():
-        alone = users[layer.weight.data_ptr()] == 1
-        if fast[layer.weight.dtype] and (alone or layer.weight.dtype == torch.float32):
-            model.set_submodule(name, BlockedLinear(layer, blocked=alone))
-            replaced = True
+    names = [name for name, module in model.named_modules() if _is_large_and_plain(module)]
+    replaced = [name for name in names if _replace(model, name, users)]
     if replaced:
         _free_plain_weights(model)
-    return replaced
+    return bool(replaced)
+
+
+def _replace(model: nn.Module, name: str, users: Counter[int]) -> bool:
+    """Replace the layer `name` if oneDNN is faster; nothing keeps the plain one, so that its memory is freed."""
+    layer = model.get_submodule(name)
+    assert isinstance(layer, nn.Linear)
+    alone = users[layer.weight.data_ptr()] == 1
+    if not is_faster(layer.weight.dtype) or not (alone or layer.weight.dtype == torch.float32):
+        return False
+    model.set_submodule(name, BlockedLinear(layer, blocked=alone))
+    return True
 
 
 @functools.cache

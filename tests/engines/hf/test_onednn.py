@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,16 @@ def test_the_checkpoints_file_is_not_kept_in_memory(tmp_path: Path) -> None:
     assert str(tmp_path) in Path("/proc/self/maps").read_text(encoding="utf-8"), "transformers maps the file"
     use_onednn(model)
     assert str(tmp_path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_plain_weights_are_gone_when_memory_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)))
+    plain = [weakref.ref(layer) for layer in model]
+    left: list[int] = []
+    monkeypatch.setattr(onednn, "_free_plain_weights", lambda _: left.append(sum(own() is not None for own in plain)))
+    assert use_onednn(model)
+    assert left == [0]
 
 
 @pytest.mark.usefixtures("everywhere")
