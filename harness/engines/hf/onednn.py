@@ -18,8 +18,6 @@ torch has no public function for this. The two operators are those that `torch.c
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import functools
 import logging
 import time
@@ -30,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.engines.hf.freed_memory import give_back
 from harness.errors import first_line
 
 logger = logging.getLogger(__name__)
@@ -158,6 +157,4 @@ def _free_plain_weights(model: nn.Module) -> None:
     for parameter in model.parameters():
         if type(parameter) is nn.Parameter:  # quantized weights have types of their own
             parameter.data = parameter.data.clone()
-    # glibc keeps freed memory until it is told to return it; other C libraries do not have this function.
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).malloc_trim(0)
+    give_back()
