@@ -195,17 +195,17 @@ def _name_vllm_as_lm_eval_expects() -> None:
 
 
 def _operations(answer: Callable[[str, list[Pair]], list[Any]], kind: str, pairs: list[Pair]) -> int:
-    """Count the floating-point operations of matrix products and attention while `pairs` are answered."""
+    """Count the operations of matrix products while `pairs` are answered; torch's attention kernels are left out."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    def of_onednn(states: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    def onednn_operations(states: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
         """Operations of oneDNN's product of [..., inputs] and [outputs, inputs], which the counter does not know."""
         return 2 * math.prod(states) * weight[0]
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # everything is then computed in this thread, the only one that the counter sees
-    known = {torch.ops.mkldnn._linear_pointwise: of_onednn}  # noqa: SLF001 - see `hf/onednn.py`
+    known = {torch.ops.mkldnn._linear_pointwise: onednn_operations}  # noqa: SLF001 - see `hf/onednn.py`
     with FlopCounterMode(display=False, custom_mapping=known) as counter:
         answer(kind, pairs)
     torch.set_num_threads(threads)
@@ -214,12 +214,12 @@ def _operations(answer: Callable[[str, list[Pair]], list[Any]], kind: str, pairs
 
 
 def _product_rate(model: str, dtype: str) -> float:
-    """Operations per second of the model's own matrix products, 1,024 rows at a time, as they are computed here."""
+    """Operations per second of the model's own matrix products of 1,024 rows, with oneDNN where `hf` uses it."""
     import torch
     from transformers import AutoConfig
 
     from harness.engines.hf.half_precision import half_products_are_slow
-    from harness.engines.hf.onednn import BlockedLinear, is_faster
+    from harness.engines.hf.onednn import OneDnnLinear, is_faster
 
     config = AutoConfig.from_pretrained(model).get_text_config()
     own = getattr(torch, dtype)
@@ -228,7 +228,7 @@ def _product_rate(model: str, dtype: str) -> float:
     shapes = [(hidden, hidden), (hidden, inner), (inner, hidden)]
     layers = [torch.nn.Linear(a, b, bias=False, dtype=wide).requires_grad_(requires_grad=False) for a, b in shapes]
     if is_faster(wide):
-        layers = [BlockedLinear(layer, blocked=True) for layer in layers]
+        layers = [OneDnnLinear(layer, reordered=True) for layer in layers]
     rows = [torch.rand(1024, a, dtype=wide) for a, _ in shapes]
     times = []
     for _ in range(20):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from harness.engines.hf.blocked_attention import attend_in_blocks, pays_off
+from harness.engines.hf.blocked_attention import attend_in_blocks, blocks_are_faster
 from harness.engines.hf.prefix_tree import TokenTree
 
 NAME = "harness_packed"
@@ -284,7 +284,7 @@ def _sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scalin
         grouped = 1
     if mask is not None:
         mask = mask.to(query.dtype)  # some models compute attention in another precision than the rest
-    if pays_off(query, key):
+    if blocks_are_faster(query, key):
         return attend_in_blocks(query, key, value, mask, scaling)
     return scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped > 1

@@ -1,13 +1,14 @@
-"""Attention on a CPU as products of blocks of queries, with oneDNN where it is the faster one (see `onednn`).
+"""Attention on a CPU as oneDNN's products of blocks of queries; used where `blocks_are_faster` than torch's kernel.
 
-torch's kernel divides attention into products of 32 to 256 queries of one head and multiplies them with MKL, in float32
-whatever the precision. Here the heads that share a key head are one product. For 3 heads of 400 tokens that share a key
-head, in blocks of 128 queries:
+torch's kernel multiplies 32 to 256 queries of one head at a time, in float32 whatever the precision, on the processors
+measured with MKL. Here all heads that share a key head are multiplied in one product. For 3 heads of 400 tokens that
+share a key head, in blocks of 128 queries:
 
     block 0   queries   0:128 of 3 heads x keys 0:128 -> scores [384, 128], softmax, x values
     block 1   queries 128:256 of 3 heads x keys 0:256 -> scores [384, 256], ...
 
-Keys that no query of a block may attend to are left out. Scores are float32 in any precision, as in torch's kernel.
+With the causal mask, keys after the block's last query are left out. Scores are float32 in any precision, as in torch's
+kernel.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from torch import Tensor
 
 from harness.engines.hf.onednn import is_faster, product
 
-# Queries of a block. Larger blocks compute more scores that the causal mask hides, smaller ones have slower products.
+# Queries per block; more where it would have fewer than `_LEAST_ROWS` rows. Larger blocks compute more scores that the
+# causal mask hides, smaller ones have slower products.
 _BLOCK = 128
 # Fewer rows (queries times the heads that share a key head) or keys are faster in torch's kernel.
 _LEAST_ROWS, _LEAST_KEYS = 256, 96
@@ -27,8 +29,8 @@ _LEAST_ROWS, _LEAST_KEYS = 256, 96
 _MOST_SCORES = 2**22
 
 
-def pays_off(query: Tensor, key: Tensor) -> bool:
-    """Whether `attend_in_blocks` is faster here than torch's kernel; shapes as there."""
+def blocks_are_faster(query: Tensor, key: Tensor) -> bool:
+    """Whether `attend_in_blocks` is expected to be faster than torch's kernel; for shapes see there."""
     rows = query.shape[1] // key.shape[1] * query.shape[2]
     large = rows >= _LEAST_ROWS and key.shape[2] >= _LEAST_KEYS
     one_on_cpu = len(query) == 1 and query.device.type == "cpu" and query.dtype.itemsize <= 4
@@ -52,21 +54,21 @@ def attend_in_blocks(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | N
     key_heads, keys = key.shape[1:3]
     factor = size**-0.5 if scaling is None else scaling
     queries = (query[0].float() * factor).reshape(key_heads, heads // key_heads, count, size)
-    # oneDNN needs a lot of time for weights that are not contiguous.
-    key_KD, value_DK = key[0].float().contiguous(), value[0].float().transpose(1, 2).contiguous()
+    # oneDNN is slow if the second matrix is not contiguous.
+    key_HKD, value_HDK = key[0].float().contiguous(), value[0].float().transpose(1, 2).contiguous()
     output = queries.new_empty(*queries.shape[:3], value.shape[-1])
     step = _block(heads // key_heads, count, keys)
     for start in range(0, count, step):
         stop = min(start + step, count)
-        own = queries[:, :, start:stop]
+        block = queries[:, :, start:stop]
         seen = stop if mask is None else keys
         first, added = (start, _causal(stop - start)) if mask is None else (0, mask[0, 0, start:stop])
         for head in range(key_heads):
-            scores = product(own[head].reshape(-1, size), key_KD[head, :seen]).view(*own.shape[1:3], seen)
+            scores = product(block[head].reshape(-1, size), key_HKD[head, :seen]).view(*block.shape[1:3], seen)
             scores[:, :, first:] += added
             weights = scores.softmax(dim=-1).view(-1, seen)
-            output[head, :, start:stop] = product(weights, value_DK[head, :, :seen].contiguous()).view(
-                *own.shape[1:3], -1
+            output[head, :, start:stop] = product(weights, value_HDK[head, :, :seen].contiguous()).view(
+                *block.shape[1:3], -1
             )
     return output.view(1, heads, count, -1).to(query.dtype)
 

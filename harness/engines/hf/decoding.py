@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from harness.engines.hf.shared_prefix import SharedPrefix
-from harness.engines.hf.steps import fast_steps, make_room
+from harness.engines.hf.steps import PaddedPrefix, fast_steps, make_room
 from harness.engines.sampling_fields import SAMPLING_FIELDS
 from harness.engines.thoughts import ThinkTags
 
@@ -143,7 +143,10 @@ class Decoder:
         if thoughts:
             stops.skip_thoughts(thoughts)
         draws = [row.draw for row in rows if row.draw is not None]
-        with fast_steps(device, self.prefix):
+        padded_prefix = None
+        if self.prefix is not None:
+            padded_prefix = PaddedPrefix(prefix=self.prefix, padding=batch.width - batch.mask.sum(dim=1))
+        with fast_steps(device, padded_prefix):
             output = self._model.generate(
                 input_ids=batch.ids.to(device),
                 attention_mask=batch.mask.to(device),

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
+
 from harness.engines.base import Batch, Failure, Request, joined_answer
 from harness.engines.hf.forward import Forward
 from harness.engines.hf.generate import Generator
 from harness.engines.hf.loading import HfSpec, load
-from harness.engines.hf.onednn import use_onednn
+from harness.engines.hf.onednn import is_faster, use_onednn
 from harness.engines.hf.probe import longest_packed
 from harness.engines.hf.runner import Budget, ran_out_of_memory
 from harness.engines.hf.span_scorer import SpanScorer, SpanScores
@@ -52,6 +54,8 @@ class HfEngine:
         self._encoder = Encoder(opened.tokenizer, max_length=opened.max_length, add_bos=spec.add_bos)
         self._forward = Forward(opened.model)
         self._onednn = not self._forward.upcasts and use_onednn(opened.model)
+        # Also used in half precision; measured now, while nothing else runs.
+        self._onednn_attention = self._forward.device.type == "cpu" and is_faster(torch.float32)
         device = "cpu" if self._forward.device.type == "cpu" else "cuda"
         tokens = BATCH_TOKENS[device] if spec.batch_tokens == "auto" else spec.batch_tokens
         scored = max(1, LOGITS_BYTES[device] // self._forward.bytes_of_logits)
@@ -70,7 +74,6 @@ class HfEngine:
     @property
     def description(self) -> dict[str, Any]:
         """Engine, model, precision and versions, for the record."""
-        import torch
         import transformers
 
         return {
@@ -81,6 +84,7 @@ class HfEngine:
             "dtype": str(self._forward.dtype).removeprefix("torch."),
             "widened_products": self._forward.upcasts,
             "onednn_products": self._onednn,
+            "onednn_attention": self._onednn_attention,
             "device": str(self._forward.device),
             "max_length": self._max_length,
             "tokens_added": self._encoder.tokens_added,
@@ -100,8 +104,6 @@ class HfEngine:
 
     def close(self) -> None:
         """Free the model's memory. On a GPU, torch's cache is emptied too, so that other processes can use it."""
-        import torch
-
         if not hasattr(self, "_forward"):
             return
         del self._generator, self._scorer, self._forward

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.engines.hf.decoding import STAGE, Batch, Decoder, Row
+from harness.engines.hf.decoding import ROOM, STAGE, Batch, Decoder, Row
 from harness.engines.hf.steps import join_caches, roomy_layers
 
 # Waiting rows are read once this many can join: one pass for several prompts costs less than a pass for each. With room
@@ -89,9 +89,9 @@ def _room(decoder: Decoder, batch: Batch | None, waiting: Sequence[Row], budget:
 
 
 def _fitting(batch: Batch, budget: int) -> tuple[Batch, list[Row]]:
-    """Return the rows whose next stage fits into the budget, and the others, newest last."""
+    """Return the rows that fit into the budget with the room that their cache makes, and the others, newest last."""
     batch = _without_padding(batch)
-    most = max(1, budget // (batch.width + STAGE))
+    most = max(1, budget // (batch.width + ROOM))
     if len(batch.rows) <= most:
         return batch, []
     places = sorted(range(len(batch.rows)), key=lambda place: -len(batch.rows[place].written))

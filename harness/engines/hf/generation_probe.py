@@ -27,7 +27,7 @@ from torch import Tensor
 
 from harness.engines.hf.decoding import continuing_cache, padded
 from harness.engines.hf.shared_prefix import SharedPrefix
-from harness.engines.hf.steps import fast_steps
+from harness.engines.hf.steps import PaddedPrefix, fast_steps
 from harness.errors import first_line
 
 logger = logging.getLogger(__name__)
@@ -107,9 +107,10 @@ def _cache_continues(model: Any, long: Sequence[int], other: Sequence[int]) -> b
 def _prefix_is_shared(model: Any, start: Sequence[int], *rests: Sequence[int]) -> bool:
     prompts = [[*start, *rest] for rest in rests]
     whole = _generate(model, prompts, new=2)
-    prefix = SharedPrefix(model, start)
-    with fast_steps(model.device, prefix):
-        behind = _generate(model, prompts, new=2, cache=prefix.cache([len(prompt) for prompt in prompts]))
+    prefix, lengths = SharedPrefix(model, start), [len(prompt) for prompt in prompts]
+    padding = torch.tensor([max(lengths) - length for length in lengths])
+    with fast_steps(model.device, PaddedPrefix(prefix=prefix, padding=padding)):
+        behind = _generate(model, prompts, new=2, cache=prefix.cache(lengths))
     return _equal(_logits(behind), _logits(whole), _agreement(model))
 
 

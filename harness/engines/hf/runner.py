@@ -27,11 +27,18 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 # Texts in the RuntimeErrors that mean out of memory: of torch's allocator on the CPU, of the driver and cuBLAS on CUDA.
+# oneDNN says no more than in `_OUT_OF_MEMORY_OF_ONEDNN`; with more words, such as "a primitive descriptor", it means
+# something else.
 _OUT_OF_MEMORY = (
     "not enough memory",
     "can't allocate memory",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+)
+_OUT_OF_MEMORY_OF_ONEDNN = (
+    "could not create a primitive",
+    "could not execute a primitive",
+    "could not create a memory object",
 )
 
 
@@ -233,4 +240,6 @@ def ran_out_of_memory(error: Exception) -> bool:
     """Whether `error` means out of memory, so that a smaller batch might work."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+    if not isinstance(error, RuntimeError):
+        return False
+    return str(error) in _OUT_OF_MEMORY_OF_ONEDNN or any(text in str(error) for text in _OUT_OF_MEMORY)

@@ -1,4 +1,4 @@
-"""Steps of one token on a CPU that copy none of the earlier keys and values.
+"""Steps of one token on a CPU that neither join the cache anew nor repeat its key heads.
 
 transformers copies all of them twice in each step and layer: `DynamicLayer.update` joins old and new states with
 `torch.cat`, and `sdpa` repeats each key head for the queries that share it. With 45 rows of 250 tokens that is a few
@@ -10,8 +10,8 @@ single token and rounds only the result. Where all prompts begin with the same p
 all rows are multiplied with its keys at once: with 11 rows of 950 tokens, of which 700 are the prefix, keys of 3,450
 tokens are read instead of those of 10,450.
 
-`fast_steps` puts the attention in the place of ``sdpa`` for a block. It is a run-time patch: whatever it does not know,
-such as a bias or several tokens, goes to transformers' own function.
+`fast_steps` puts the attention in the place of ``sdpa`` until its ``with`` statement ends. It is a run-time patch:
+whatever it does not know, such as a bias or several tokens, goes to transformers' own function.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -137,44 +138,74 @@ def _is_plain(layer: Any) -> bool:
 
 
 class _Patch:
-    """transformers' ``sdpa``, replaced from the start of the first block until the end of the last, in any thread."""
+    """transformers' ``sdpa``, replaced from the first `begin` until the last `end`, in any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._blocks = 0
+        self._users = 0
         self._before: Attention | None = None
 
     def begin(self) -> None:
         with self._lock:
-            if self._blocks == 0:
+            if self._users == 0:
                 self._before = ALL_ATTENTION_FUNCTIONS._local_mapping.get("sdpa")  # noqa: SLF001
                 ALL_ATTENTION_FUNCTIONS["sdpa"] = _fast_sdpa(ALL_ATTENTION_FUNCTIONS["sdpa"])
-            self._blocks += 1
+            self._users += 1
 
     def end(self) -> None:
         with self._lock:
-            self._blocks -= 1
-            if self._blocks == 0 and self._before is None:
+            self._users -= 1
+            if self._users == 0 and self._before is None:
                 ALL_ATTENTION_FUNCTIONS._local_mapping.pop("sdpa")  # noqa: SLF001 - the global entry is used again
-            elif self._blocks == 0:
+            elif self._users == 0:
                 ALL_ATTENTION_FUNCTIONS["sdpa"] = self._before
 
 
 _patch = _Patch()
 
 
-_prefix: ContextVar[SharedPrefix | None] = ContextVar("_prefix", default=None)
+@dataclass(kw_only=True, eq=False)
+class PaddedPrefix:
+    """The prefix that all rows of a batch begin with, behind their padding.
+
+    Attributes:
+        prefix: The prefix.
+        padding: Tokens of padding, [rows].
+    """
+
+    prefix: SharedPrefix
+    padding: Tensor
+    _mask: Tensor | None = field(default=None, init=False)
+    _fits: bool = field(default=False, init=False)
+
+    def is_mask_of_padding(self, mask: Tensor | None) -> bool:
+        """Whether a mask hides the padding and nothing else; a window of attention, for example, hides more.
+
+        Args:
+            mask: [rows or 1, 1, 1, tokens]; None hides nothing. All layers of a pass get the same object.
+        """
+        if mask is None:
+            return not self.padding.any()
+        if mask is not self._mask:
+            rows = {1, len(self.padding)}
+            is_of_tokens = mask.dtype == torch.bool and mask.shape[1:-1] == (1, 1) and len(mask) in rows
+            self._mask = mask
+            self._fits = is_of_tokens and bool(((~mask).sum(dim=(1, 2, 3)) == self.padding).all())
+        return self._fits
+
+
+_prefix: ContextVar[PaddedPrefix | None] = ContextVar("_prefix", default=None)
 
 
 @contextmanager
-def fast_steps(device: torch.device, prefix: SharedPrefix | None = None) -> Iterator[None]:
-    """Use the attention of this file in place of transformers' ``sdpa`` until the block ends, if the device is a CPU.
+def fast_steps(device: torch.device, prefix: PaddedPrefix | None = None) -> Iterator[None]:
+    """Use the attention of this file, on a CPU, in place of transformers' ``sdpa`` until the ``with`` statement ends.
 
-    Blocks may be nested, and those of several threads may overlap.
+    These statements may be nested, and those of several threads may overlap.
 
     Args:
         device: Where the model is.
-        prefix: The prefix that all rows begin with, behind their padding.
+        prefix: What all rows begin with, if it is computed already.
     """
     if device.type != "cpu":
         yield
@@ -204,7 +235,7 @@ def _fast_sdpa(own: Attention) -> Attention:
         if prefix is None:
             attended = attend_to_all(queries, key, value, attention_mask)
         else:
-            attended = attend_behind(queries, key, value, attention_mask, prefix)
+            attended = attend_with_prefix(queries, key, value, attention_mask, prefix)
         return attended.reshape(rows, 1, heads, -1).to(query.dtype), None
 
     return sdpa
@@ -228,12 +259,13 @@ def _is_for_all_heads(mask: Tensor | None) -> bool:
 def _states_of_prefix(
     module: nn.Module, key: Tensor, mask: Tensor | None, more: dict[str, Any]
 ) -> tuple[Tensor, Tensor] | None:
-    """The layer's keys and values of the prefix, if there is one, and if the mask hides nothing but padding."""
-    prefix, layer = _prefix.get(), getattr(module, "layer_idx", None)
-    hides_padding = mask is None or (mask.dtype == torch.bool and mask.dim() == 4)
-    if prefix is None or not isinstance(layer, int) or not hides_padding or more.get("sliding_window") is not None:
+    """The layer's keys and values of the prefix, if there is one and the mask hides nothing but padding."""
+    padded, layer = _prefix.get(), getattr(module, "layer_idx", None)
+    if padded is None or not isinstance(layer, int) or more.get("sliding_window") is not None:
         return None
-    states = prefix.states(layer)
+    if not padded.is_mask_of_padding(mask):
+        return None
+    states = padded.prefix.states(layer)
     return None if states is None or states[0].shape[1] >= key.shape[2] else states
 
 
@@ -257,13 +289,15 @@ def attend_to_all(queries: Tensor, key: Tensor, value: Tensor, mask: Tensor | No
     return scores.softmax(dim=-1) @ value.float()
 
 
-def attend_behind(
+def attend_with_prefix(
     queries: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, prefix: tuple[Tensor, Tensor]
 ) -> Tensor:
     """Attention of one token per row where all rows begin with the same prefix, behind their padding.
 
-    A row's own tokens are in the last columns. Of these, as many are hidden as the row has padding, so the start of the
-    mask is the mask of its end (`.` is padding, P the prefix, 2 tokens):
+    The prefix is read once for all rows. A row's own columns are those after as many as the prefix has tokens. In a row
+    with n tokens of padding, they begin with the last n tokens of the prefix, which are hidden there, so that they do
+    not count twice. The row's mask begins with n hidden columns too, so its start is the mask of the own columns (`.`
+    is padding, P the prefix, 2 tokens):
 
         row 0    P P a b c d     mask 1 1 1 1 1 1     own columns a b c d,  their mask 1 1 1 1
         row 1    . P P e f g     mask 0 1 1 1 1 1     own columns P e f g,  their mask 0 1 1 1

@@ -172,7 +172,7 @@ def test_a_step_is_transformers_attention(heads_of_mask: int, dtype: torch.dtype
     with fast_steps(torch.device("cpu")):
         attended, _ = ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, attention_mask=mask, scaling=0.5)
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is before
-    # A step rounds only its result; torch, which takes masks that differ by head, rounds more often.
+    # A step rounds only its result. Masks that differ by head go to torch's kernel, which rounds more often.
     precision = dtype if heads_of_mask == 6 else torch.float64
     keys, values = (states.repeat_interleave(3, dim=1).to(precision) for states in (key, value))
     expected = scaled_dot_product_attention(query.to(precision), keys, values, attn_mask=mask, scale=0.5)

@@ -6,6 +6,7 @@ import copy
 import weakref
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import peft
 import pytest
@@ -15,14 +16,19 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from torch.testing._internal.two_tensor import TwoTensor
 
 from harness.engines.base import Answer
-from harness.engines.hf import blocked_attention, onednn
+from harness.engines.hf import attention, blocked_attention, engine, onednn
 from harness.engines.hf.blocked_attention import attend_in_blocks
 from harness.engines.hf.loading import HfSpec, load
-from harness.engines.hf.onednn import BlockedLinear, is_faster, use_onednn
-from tests.engines.hf.families import ALL, save_family
+from harness.engines.hf.onednn import OneDnnLinear, is_faster, product, use_onednn
+from harness.engines.hf.runner import ran_out_of_memory
+from tests.engines.hf.families import ALL, IN_ROWS, save_family
 from tests.engines.hf.plain import logprob
+from tests.engines.hf.reference import instances, open_hflm
 from tests.engines.hf.test_adapters import CONTEXTS, TRAINED, lora, save_padded, train
+from tests.engines.hf.test_generate import CONTEXTS as GENERATED
+from tests.engines.hf.test_generate import generation, texts
 from tests.engines.hf.test_packed import answers, assert_same_scores, loglikelihood, mixed_requests, open_packed
+from tests.engines.hf.test_shared_prefix import ENDS, PREFIX
 from tests.models import save_tiny_llama, tiny_tokenizer
 
 BFLOAT16 = pytest.mark.skipif(
@@ -35,7 +41,7 @@ DTYPES = [torch.float32, pytest.param(torch.bfloat16, marks=BFLOAT16)]
 def everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use oneDNN for layers and contexts of any size, even if it is not faster on this processor."""
     monkeypatch.setattr(onednn, "LEAST_WEIGHTS", 1)
-    for module in (onednn, blocked_attention):
+    for module in (onednn, blocked_attention, engine):
         monkeypatch.setattr(module, "is_faster", lambda dtype: dtype in (torch.float32, torch.bfloat16))
     for name, value in {"_BLOCK": 4, "_LEAST_ROWS": 1, "_LEAST_KEYS": 1}.items():
         monkeypatch.setattr(blocked_attention, name, value)
@@ -51,17 +57,17 @@ def plain_layers(model: nn.Module) -> list[str]:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("blocked", [True, False])
+@pytest.mark.parametrize("reordered", [True, False])
 @pytest.mark.parametrize("shape", [(0, 48), (48,), (1, 48), (3, 5, 48), (700, 48)])
 def test_a_layer_gives_torchs_products(
-    shape: tuple[int, ...], *, blocked: bool, bias: bool, dtype: torch.dtype
+    shape: tuple[int, ...], *, reordered: bool, bias: bool, dtype: torch.dtype
 ) -> None:
     torch.manual_seed(0)
     layer = nn.Linear(48, 80, bias=bias, dtype=dtype).requires_grad_(requires_grad=False)
     weight = layer.weight.clone()
     states = torch.randn(shape).to(dtype)
     turned = states.transpose(0, 1) if states.dim() == 3 else states  # not contiguous
-    replacement = BlockedLinear(layer, blocked=blocked)
+    replacement = OneDnnLinear(layer, reordered=reordered)
     for given in (states, turned):
         found, expected = replacement(given), linear(given, weight, layer.bias)
         assert found.dtype == dtype
@@ -107,35 +113,61 @@ def test_blocks_attend_as_torchs_kernel(
 
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("name", ALL)
-def test_scores_equal_lm_evals_on_every_architecture(name: str, tmp_path: Path) -> None:
+def test_scores_equal_lm_evals_on_every_architecture(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attend = mock.Mock(wraps=attend_in_blocks)
+    monkeypatch.setattr(attention, "attend_in_blocks", attend)
     path = save_family(tmp_path, name)
-    engine = open_packed(path)
-    assert engine.description["onednn_products"] == any(
-        isinstance(module, BlockedLinear) for module in engine._forward.model.modules()
-    )
-    assert_same_scores(path, engine, mixed_requests())
+    opened = open_packed(path)
+    assert opened.description["onednn_products"]
+    assert opened.description["onednn_attention"]
+    assert any(isinstance(module, OneDnnLinear) for module in opened._forward.model.modules())
+    assert_same_scores(path, opened, mixed_requests())
+    assert attend.called == (name not in IN_ROWS)
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3", "mamba (recurrent)"])
+def test_texts_equal_lm_evals(name: str, tmp_path: Path) -> None:
+    path = save_family(tmp_path, name, max_length=256)
+    opened = open_packed(path)
+    assert opened.description["onednn_products"]
+    requests = [generation(context, until=["\n\n"], max_gen_toks=20) for context in GENERATED]
+    requests += [generation(PREFIX + end, until=[], max_gen_toks=20) for end in ENDS]
+    expected = open_hflm(path).generate_until(instances(requests), disable_tqdm=True)
+    assert texts(answers(opened, requests)) == expected
 
 
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("name", [*TRAINED, "DoRA", "IA3", "LoRA of all layers"])
+@pytest.mark.parametrize("name", [*TRAINED, "DoRA", "IA3", "LoRA of all layers", "LoRA of parameters"])
 def test_adapters_score_as_they_were_trained(name: str, tied: bool, tmp_path: Path) -> None:
     more = {
         "DoRA": (lora(use_dora=True), None),
         "IA3": (peft.IA3Config(task_type="CAUSAL_LM"), None),
         "LoRA of all layers": (lora(target_modules="all-linear"), None),
+        "LoRA of parameters": (lora(target_modules=[], target_parameters=["q_proj.weight"]), None),
     }
     config, rows = {**TRAINED, **more}[name]
     base = save_padded(tmp_path / "base", tied=tied)
     trained = train(base, tmp_path / "adapter", copy.deepcopy(config), rows)
     tokenizer = tiny_tokenizer()
     tokenizer.save_pretrained(tmp_path / "adapter")
-    engine = open_packed(base, adapter=str(tmp_path / "adapter"), tokenizer=str(tmp_path / "adapter"))
-    assert engine.description["onednn_products"]
-    found = answers(engine, [loglikelihood(context, " on the mat") for context in CONTEXTS])
-    for context, answer in zip(CONTEXTS, found, strict=True):
+    adapted = open_packed(base, adapter=str(tmp_path / "adapter"), tokenizer=str(tmp_path / "adapter"))
+    assert adapted.description["onednn_products"]
+    scored = answers(adapted, [loglikelihood(context, " on the mat") for context in CONTEXTS])
+    for context, answer in zip(CONTEXTS, scored, strict=True):
         assert isinstance(answer, Answer)
         assert answer.logprob == pytest.approx(logprob(trained, tokenizer, context, " on the mat"), abs=1e-4)
+
+
+def test_a_weight_that_is_read_is_reordered_back_once() -> None:
+    plain = nn.Linear(48, 80).requires_grad_(requires_grad=False)
+    layer, states = OneDnnLinear(plain, reordered=True), torch.randn(5, 48)
+    assert torch.equal(layer.weight, plain.weight)
+    assert layer.weight.data_ptr() == layer.weight.data_ptr()
+    torch.testing.assert_close(layer(states), plain(states))
 
 
 def opened(path: Path, dtype: str = "float32") -> Any:
@@ -150,7 +182,7 @@ def test_a_weight_with_two_users_is_kept_once(dtype: str, tmp_path: Path) -> Non
     embedding = model.get_input_embeddings().weight
     assert use_onednn(model)
     head = model.get_output_embeddings()
-    assert isinstance(head, BlockedLinear) == (dtype == "float32"), "in bfloat16, torch computes the same"
+    assert isinstance(head, OneDnnLinear) == (dtype == "float32"), "in bfloat16, torch computes the same"
     assert head.weight.data_ptr() == embedding.data_ptr()
     assert not any(name.startswith("model.") for name in plain_layers(model))
 
@@ -159,6 +191,7 @@ def test_a_weight_with_two_users_is_kept_once(dtype: str, tmp_path: Path) -> Non
 def test_the_checkpoints_file_is_not_kept_in_memory(tmp_path: Path) -> None:
     save_tiny_llama(tmp_path, tie_word_embeddings=True)
     model = opened(tmp_path)
+    model.register_buffer("scale", model.model.norm.weight.data)  # as if it were read from the file too
     assert str(tmp_path) in Path("/proc/self/maps").read_text(encoding="utf-8"), "transformers maps the file"
     use_onednn(model)
     assert str(tmp_path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
@@ -169,7 +202,7 @@ def test_plain_weights_are_gone_when_memory_is_given_back(monkeypatch: pytest.Mo
     model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)))
     plain = [weakref.ref(layer) for layer in model]
     left: list[int] = []
-    monkeypatch.setattr(onednn, "_free_plain_weights", lambda _: left.append(sum(own() is not None for own in plain)))
+    monkeypatch.setattr(onednn, "_release_checkpoint", lambda _: left.append(sum(own() is not None for own in plain)))
     assert use_onednn(model)
     assert left == [0]
 
@@ -194,7 +227,16 @@ def test_layers_with_code_around_them_stay_as_they_are() -> None:
     model["after"].register_forward_hook(lambda *_: None)
     model["patched"].forward = lambda states: states
     assert use_onednn(model)
-    assert [name for name, module in model.items() if isinstance(module, BlockedLinear)] == ["plain"]
+    assert [name for name, module in model.items() if isinstance(module, OneDnnLinear)] == ["plain"]
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_a_layer_at_two_places_stays_as_it_is() -> None:
+    model = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+    model.append(model[0])
+    assert use_onednn(model)
+    assert plain_layers(model) == ["0"]
+    assert model[2] is model[0]
 
 
 def test_small_layers_stay_as_they_are() -> None:
@@ -219,6 +261,18 @@ def test_operators_that_are_missing_or_wrong_are_not_used(monkeypatch: pytest.Mo
     model = nn.Sequential(nn.Linear(512, 512))
     assert not use_onednn(model)
     assert plain_layers(model) == ["0"]
+
+
+def test_memory_that_runs_out_while_products_are_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onednn, "product", mock.Mock(side_effect=RuntimeError("could not create a primitive")))
+    with pytest.raises(RuntimeError, match="could not create a primitive"):
+        measured(torch.float32)
+
+
+def test_what_onednn_cannot_multiply_is_not_taken_for_a_lack_of_memory() -> None:
+    with pytest.raises(RuntimeError, match="could not create a primitive descriptor") as raised:
+        product(torch.ones(2, 4, dtype=torch.bfloat16), torch.ones(3, 4))
+    assert not ran_out_of_memory(raised.value)
 
 
 def test_slower_products_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

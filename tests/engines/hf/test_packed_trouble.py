@@ -50,6 +50,7 @@ def guard(engine: HfEngine, check: Callable[[Tensor], None]) -> None:
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
         RuntimeError("not enough memory: 1 byte"),
+        RuntimeError("could not create a primitive"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )

@@ -78,8 +78,8 @@ def test_steps_read_the_keys_of_the_prefix_once_for_all_rows(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = open_packed(save_family(tmp_path, name))
-    attend = mock.Mock(wraps=steps.attend_behind)
-    monkeypatch.setattr(steps, "attend_behind", attend)
+    attend = mock.Mock(wraps=steps.attend_with_prefix)
+    monkeypatch.setattr(steps, "attend_with_prefix", attend)
     answers(engine, [generation(PREFIX + end, until=[], max_gen_toks=6) for end in ENDS])
     assert max(len(call.args[0]) for call in attend.call_args_list) == len(ENDS)
     attend.reset_mock()
@@ -101,7 +101,7 @@ def test_attention_behind_a_prefix_is_attention_to_all_tokens(paddings: list[int
         for states, prefix in zip((key, value), before, strict=True):
             states[row, :, padding : padding + size] = prefix
     padded = mask if any(paddings) else None
-    found = steps.attend_behind(queries, key, value, padded, (before[0], before[1]))
+    found = steps.attend_with_prefix(queries, key, value, padded, (before[0], before[1]))
     torch.testing.assert_close(found, steps.attend_to_all(queries, key, value, padded))
 
 
