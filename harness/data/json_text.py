@@ -17,8 +17,8 @@ def parsed(text: bytes) -> Any:
             character and which tokenizers reject.
         RecursionError: It is nested too deep.
     """
-    value = json.loads(text.removeprefix(codecs.BOM_UTF8).decode())
-    if b"\\u" in text and b"\\ud" in text.lower():
+    value = json.loads(text)
+    if b"\\ud" in text.lower():
         json.dumps(value, ensure_ascii=False).encode()
     return value
 

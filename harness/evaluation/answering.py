@@ -132,14 +132,13 @@ class _Ledger:
         if progress:
             progress.start(total=len(self._requests), known=len(known))
         for request in self.unanswered():
-            if not _is_text(request.context + request.continuation + request.generation):
+            if not (_is_text(request.context) and _is_text(request.continuation) and _is_text(request.generation)):
                 self.failures[request] = MALFORMED_PROMPT
 
     def unanswered(self) -> list[Request]:
         """Return the requests that are neither answered nor failed."""
-        replied = len(self.answers) + len(self.failures)
-        if replied in (0, len(self._requests)):  # known without looking at each of them
-            return [] if replied else list(self._requests)
+        if len(self.answers) + len(self.failures) == len(self._requests):
+            return []
         return [r for r in self._requests if r not in self.answers and r not in self.failures]
 
     def take_answers(self, engine: Engine, requests: Sequence[Request], timeout_seconds: float | None) -> None:
