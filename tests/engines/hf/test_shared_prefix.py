@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 import torch
+from torch import Tensor
 
 from harness.engines.hf import shared_prefix, steps
 from harness.engines.hf.shared_prefix import group_by_prefix
@@ -103,6 +104,25 @@ def test_attention_behind_a_prefix_is_attention_to_all_tokens(paddings: list[int
     padded = mask if any(paddings) else None
     found = steps.attend_with_prefix(queries, key, value, padded, (before[0], before[1]))
     torch.testing.assert_close(found, steps.attend_to_all(queries, key, value, padded))
+
+
+def test_a_prefix_is_read_once_only_behind_masks_of_padding() -> None:
+    padding = torch.tensor([0, 2])
+    mask = (torch.arange(6) >= padding[:, None])[:, None, None]
+    window = mask & (torch.arange(6) >= 3)
+
+    def fits(mask: Tensor | None, padding: Tensor = padding) -> bool:
+        return steps.PaddedPrefix(prefix=mock.Mock(), padding=padding).is_mask_of_padding(mask)
+
+    assert fits(mask)
+    assert fits(None, torch.tensor([0, 0]))
+    assert not fits(None)
+    assert not fits(window)
+    assert not fits(mask.repeat_interleave(2, dim=0)), "two beams per row"
+    assert not fits(mask.expand(2, 3, 1, 6)), "a mask per head"
+    assert not fits(torch.zeros(2, 1, 1, 6)), "numbers to add"
+    rows = steps.PaddedPrefix(prefix=mock.Mock(), padding=padding)
+    assert [rows.is_mask_of_padding(each) for each in (mask, window, mask)] == [True, False, True]
 
 
 def test_prompts_are_grouped_by_their_prefix() -> None:
