@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 LEAST_WEIGHTS = 2**16
 # Rows of the products that are timed (a step of a batch, a pack), and how much of torch's time they may take. On a
 # processor near these limits, one process may use oneDNN and another not; their scores then differ by rounding.
-_ROWS = {8: 0.8, 256: 0.95}
+_ROWS = {8: 0.8, 256: 1.05}
 # Inputs and outputs of the layer that is timed, as in a small model.
 _SIZE = 1024
 # Largest difference from torch's products, which add in another order, relative to the largest value.
@@ -126,8 +126,8 @@ def _replace(model: nn.Module, name: str, users: Counter[int]) -> bool:
 def is_faster(dtype: torch.dtype) -> bool:
     """Whether oneDNN is worth its use on this machine, measured once per process.
 
-    With a reordered weight it must take at least 20% less time than torch at 8 rows, 5% less at 256, and give the same
-    results up to rounding. Attention, whose matrices are plain, relies on this measurement too.
+    With a reordered weight it must take at least 20% less time than torch at 8 rows, at most 5% more at 256, and give
+    the same results up to rounding. Attention, whose matrices are plain, relies on this measurement too.
 
     Raises:
         RuntimeError: memory ran out.
