@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import signal
 import sys
 import time
@@ -80,6 +81,13 @@ def test_a_side_ends_at_the_deadline(tmp_path: Path) -> None:
         side.ask("loglikelihood", [])
     side.close()
     assert side._process.returncode == -signal.SIGKILL
+
+
+def test_training_ends_at_the_deadline(tmp_path: Path) -> None:
+    sizes = {name: TINY[name] for name in ("layers", "hidden", "heads", "vocabulary", "rounds")}
+    options = argparse.Namespace(**sizes, steps=1000, deadline=time.monotonic())
+    with pytest.raises(multiprocessing.TimeoutError):
+        list(gpu.training(options, tmp_path))
 
 
 def test_nothing_is_measured_after_the_deadline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
