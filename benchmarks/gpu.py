@@ -176,10 +176,10 @@ def training(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, An
     data = instructions(folder / "data", 4 * BATCH * options.steps)
     model = folder / "small"
     parameters = save_model(model, **shape, vocabulary=options.vocabulary, dtype="float32")
-    words = {"steps": options.steps, "rounds": options.rounds, "folder": folder / "stage"}
+    named = {"steps": options.steps, "rounds": options.rounds, "folder": folder / "stage"}
     left = max(1.0, options.deadline - time.monotonic())
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # a process of its own can be ended at the deadline
-        row = pool.apply_async(measure, ("sft", data, model), words).get(timeout=left)
+        row = pool.apply_async(measure, ("sft", data, model), named).get(timeout=left)
     yield {"setting": "training", "parameters": parameters, **shape, **row}
 
 

@@ -32,8 +32,10 @@ def test_ended_processes_are_told_from_running_ones(tmp_path: Path) -> None:
 
 
 def test_a_process_that_may_not_be_seen_counts_as_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", mock.Mock(side_effect=PermissionError))
-    assert not has_ended("1")
+    for error in (PermissionError, FileNotFoundError):  # with hidepid=1 and hidepid=2
+        monkeypatch.setattr(Path, "read_text", mock.Mock(side_effect=error))
+        assert not has_ended("1")
+    assert has_ended("4194305"), "numbers end at 2^22"
 
 
 def test_groups_of_ended_processes_are_removed(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_training_ends_at_the_deadline(tmp_path: Path) -> None:
     options = argparse.Namespace(**sizes, steps=1000, deadline=time.monotonic())
     with pytest.raises(multiprocessing.TimeoutError):
         list(gpu.training(options, tmp_path))
+    assert multiprocessing.active_children() == []
 
 
 def test_nothing_is_measured_after_the_deadline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

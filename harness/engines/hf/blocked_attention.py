@@ -1,8 +1,8 @@
-"""Attention on a CPU as oneDNN's products of blocks of queries; used where `blocks_are_faster` than torch's kernel.
+"""Attention on a CPU in blocks of queries, multiplied by oneDNN; used if `blocks_are_faster`.
 
-torch's kernel multiplies 32 to 256 queries of one head at a time, in float32 whatever the precision, on the processors
-measured with MKL. Here all heads that share a key head are multiplied in one product. For 3 heads of 400 tokens that
-share a key head, in blocks of 128 queries:
+torch's kernel multiplies 32 to 256 queries of one head at a time, in float32 whatever the precision (with MKL on the
+processors that were measured). Here all heads that share a key head are multiplied in one product. For 3 heads of 400
+tokens that share a key head, in blocks of 128 queries:
 
     block 0   queries   0:128 of 3 heads x keys 0:128 -> scores [384, 128], softmax, x values
     block 1   queries 128:256 of 3 heads x keys 0:256 -> scores [384, 256], ...
@@ -30,7 +30,7 @@ _MOST_SCORES = 2**22
 
 
 def blocks_are_faster(query: Tensor, key: Tensor) -> bool:
-    """Whether `attend_in_blocks` is expected to be faster than torch's kernel; for shapes see there."""
+    """Whether `attend_in_blocks` is expected to be faster than torch's kernel; shapes as in `attend_in_blocks`."""
     rows = query.shape[1] // key.shape[1] * query.shape[2]
     large = rows >= _LEAST_ROWS and key.shape[2] >= _LEAST_KEYS
     one_on_cpu = len(query) == 1 and query.device.type == "cpu" and query.dtype.itemsize <= 4

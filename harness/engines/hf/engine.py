@@ -84,7 +84,7 @@ class HfEngine:
             "dtype": str(self._forward.dtype).removeprefix("torch."),
             "widened_products": self._forward.upcasts,
             "onednn_products": self._onednn,
-            "onednn_attention": self._onednn_attention,
+            "onednn_attention": self._onednn_attention and self._longest_packed > 0,
             "device": str(self._forward.device),
             "max_length": self._max_length,
             "tokens_added": self._encoder.tokens_added,

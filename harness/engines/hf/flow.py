@@ -79,7 +79,7 @@ def _room(decoder: Decoder, batch: Batch | None, waiting: Sequence[Row], budget:
     if not waiting:
         return 0
     longest = max(map(_tokens, waiting))
-    ahead = min(decoder.new, max(STAGE, decoder.new // 2))
+    ahead = max(ROOM, decoder.new // 2)  # at least what `_fitting` asks for, or rows would come and go
     if batch is None:
         return max(1, min(len(waiting), budget // (longest + ahead)))
     most = budget // (max(longest, batch.width) + ahead)

@@ -6,11 +6,11 @@ import contextlib
 import ctypes
 
 
-def give_back() -> None:
-    """Give memory that this process has freed back to the system.
+def return_freed_memory() -> None:
+    """Return memory that this process has freed to the system.
 
     glibc keeps it until it is told to return it (malloc_trim(3)). Imports of torch and transformers leave 30 MB, and
-    replaced weights of a model leave its size. Other C libraries do not have this function; nothing happens there.
+    replaced weights of a model leave its size. Without this function, nothing happens.
     """
-    with contextlib.suppress(AttributeError, OSError):
+    with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

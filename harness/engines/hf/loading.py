@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.checkpoints.fit import check_causal, check_size, check_whole
 from harness.engines.hf.adapters import virtual_tokens, with_adapter
-from harness.engines.hf.freed_memory import give_back
+from harness.engines.hf.freed_memory import return_freed_memory
 from harness.engines.hf.runner import ran_out_of_memory
 from harness.engines.sampling_fields import restricted
 from harness.engines.spec import DTYPES
@@ -88,7 +88,7 @@ def load(spec: HfSpec) -> Opened:
             check_size(Path(spec.path))
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec.tokenizer or spec.path, use_fast=True, **where, **bos)
-        give_back()  # the process needs most memory while it loads: the checkpoint's file and the weights made from it
+        return_freed_memory()  # loading needs the most: the checkpoint's file and the weights made from it
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             spec.path, dtype=spec.dtype, output_loading_info=True, **where, **attention
         )

@@ -29,8 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.engines.hf.freed_memory import give_back
-from harness.engines.hf.runner import ran_out_of_memory
+from harness.engines.hf.freed_memory import return_freed_memory
 from harness.errors import first_line
 
 logger = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ _AGREE = {torch.float32: 1e-5, torch.bfloat16: 1e-2}
 
 
 class OneDnnLinear(nn.Linear):
-    """A linear layer that oneDNN computes, for a model that stays where it is: a reordered weight is no parameter.
+    """A linear layer that oneDNN computes. `model.to` does not move its reordered weight, which is no parameter.
 
     Args:
         layer: The layer that it replaces.
@@ -64,7 +63,7 @@ class OneDnnLinear(nn.Linear):
     def weight(self) -> Tensor:  # type: ignore[override]
         """The plain weight, [outputs, inputs], for code that reads it, such as DoRA's.
 
-        Such code reads it in each forward pass, so from then on the layer keeps the plain weight.
+        Code that reads it does so in each forward pass, so the layer then keeps the plain weight instead.
         """
         if self._weight.is_mkldnn:
             self._weight = self._weight.to_dense()
@@ -96,13 +95,13 @@ def use_onednn(model: nn.Module) -> bool:
 
 
 def _at_one_place(model: nn.Module) -> set[int]:
-    """The `id` of each module that is registered once; another would keep its plain weight at its other places."""
+    """The `id` of each module that is registered once. Replacing one of several would not free the plain weight."""
     places = Counter(id(child) for module in model.modules() for child in module._modules.values())  # noqa: SLF001
     return {number for number, count in places.items() if count == 1}
 
 
 def _with_changing_weights(model: nn.Module) -> set[int]:
-    """The `id` of each layer whose weight PEFT changes in each pass (LoRA's `target_parameters`): a parameter to it."""
+    """The `id` of each layer with a parameter that PEFT replaces in each pass (LoRA's `target_parameters`)."""
     if "peft" not in sys.modules:
         return set()
     from peft.tuners.lora.layer import ParamWrapper
@@ -124,21 +123,16 @@ def _replace(model: nn.Module, name: str, users: Counter[int]) -> bool:
 
 @functools.cache
 def is_faster(dtype: torch.dtype) -> bool:
-    """Whether oneDNN is worth its use on this machine, measured once per process.
+    """Whether oneDNN is worth using on this machine, measured once per process.
 
     With a reordered weight it must take at least 20% less time than torch at 8 rows, at most 5% more at 256, and give
     the same results up to rounding. Attention, whose matrices are plain, relies on this measurement too.
-
-    Raises:
-        RuntimeError: memory ran out.
     """
     if dtype not in _AGREE:
         return False
     try:
         return all(_is_faster(dtype, rows, share) for rows, share in _ROWS.items())
     except Exception as error:  # logged; torch's own products do not use these operators
-        if ran_out_of_memory(error):
-            raise
         logger.info("oneDNN's products are not used: %s", first_line(error))
         return False
 
@@ -150,8 +144,10 @@ def _is_faster(dtype: torch.dtype, rows: int, share: float) -> bool:
     reordered = _reordered(weight)
     expected, output = nn.functional.linear(states, weight), product(states, reordered)
     agree = bool((expected - output).abs().max() <= _AGREE[dtype] * expected.abs().max())
-    torchs, onednns = _seconds(lambda: nn.functional.linear(states, weight), lambda: product(states, reordered))
-    return agree and onednns < share * torchs
+    torch_seconds, onednn_seconds = _seconds(
+        lambda: nn.functional.linear(states, weight), lambda: product(states, reordered)
+    )
+    return agree and onednn_seconds < share * torch_seconds
 
 
 def _reordered(weight: Tensor) -> Tensor:
@@ -193,4 +189,4 @@ def _release_checkpoint(model: nn.Module) -> None:
     for tensor in itertools.chain(model.parameters(), model.buffers()):
         if type(tensor) in (nn.Parameter, Tensor):  # quantized weights have types of their own
             tensor.data = tensor.data.clone()
-    give_back()
+    return_freed_memory()

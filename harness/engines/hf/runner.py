@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 # Texts in the RuntimeErrors that mean out of memory: of torch's allocator on the CPU, of the driver and cuBLAS on CUDA.
-# oneDNN says no more than in `_OUT_OF_MEMORY_OF_ONEDNN`; with more words, such as "a primitive descriptor", it means
-# something else.
 _OUT_OF_MEMORY = (
     "not enough memory",
     "can't allocate memory",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
 )
+# oneDNN reports a lack of memory with exactly these messages. Longer ones, such as "could not create a primitive
+# descriptor for ...", mean a product that it does not support.
 _OUT_OF_MEMORY_OF_ONEDNN = (
     "could not create a primitive",
     "could not execute a primitive",

@@ -1,9 +1,9 @@
 """Steps of one token on a CPU that neither join the cache anew nor repeat its key heads.
 
-transformers copies all of them twice in each step and layer: `DynamicLayer.update` joins old and new states with
-`torch.cat`, and `sdpa` repeats each key head for the queries that share it. With 45 rows of 250 tokens that is a few
-gigabytes per token, which takes longer than the model's products. Here a layer of the cache has room for the tokens of
-the next stages, and the queries of a group are multiplied with their key head in one product.
+transformers copies all earlier keys and values twice in each step and layer: `DynamicLayer.update` joins old and new
+states with `torch.cat`, and `sdpa` repeats each key head for the queries that share it. With 45 rows of 250 tokens that
+is a few gigabytes per token, which takes longer than the model's products. Here a layer of the cache has room for the
+tokens of the next stages, and the queries of a group are multiplied with their key head in one product.
 
 In half precision, keys and values are multiplied in float32, which takes a seventh of the time of torch's kernel for a
 single token and rounds only the result. Where all prompts begin with the same prefix (`shared_prefix`), the queries of
@@ -182,7 +182,7 @@ class PaddedPrefix:
         """Whether a mask hides the padding and nothing else; a window of attention, for example, hides more.
 
         Args:
-            mask: [rows or 1, 1, 1, tokens]; None hides nothing. All layers of a pass get the same object.
+            mask: [rows or 1, 1, 1, tokens]; None hides nothing. Layers of a kind get the same object in a pass.
         """
         if mask is None:
             return not self.padding.any()
@@ -205,7 +205,7 @@ def fast_steps(device: torch.device, prefix: PaddedPrefix | None = None) -> Iter
 
     Args:
         device: Where the model is.
-        prefix: What all rows begin with, if it is computed already.
+        prefix: The prefix that all rows share, if it is computed already.
     """
     if device.type != "cpu":
         yield
@@ -294,10 +294,10 @@ def attend_with_prefix(
 ) -> Tensor:
     """Attention of one token per row where all rows begin with the same prefix, behind their padding.
 
-    The prefix is read once for all rows. A row's own columns are those after as many as the prefix has tokens. In a row
-    with n tokens of padding, they begin with the last n tokens of the prefix, which are hidden there, so that they do
-    not count twice. The row's mask begins with n hidden columns too, so its start is the mask of the own columns (`.`
-    is padding, P the prefix, 2 tokens):
+    The shared prefix of p tokens is read once for all rows. A row's own columns are its columns from p on. If the row
+    has n tokens of padding, the first n of these still hold padding or prefix; they are hidden, because the prefix is
+    counted already. The row's mask also begins with n hidden columns, so its first columns serve as the mask of the own
+    columns (`.` is padding, P the prefix, p is 2):
 
         row 0    P P a b c d     mask 1 1 1 1 1 1     own columns a b c d,  their mask 1 1 1 1
         row 1    . P P e f g     mask 0 1 1 1 1 1     own columns P e f g,  their mask 0 1 1 1

@@ -63,7 +63,7 @@ class ReplicatedEngine:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The description of the first replica's engine; all replicas are equal."""
+        """The description of the first replica's engine; on a CPU, others may differ in whether they use oneDNN."""
         return self._description
 
     @property

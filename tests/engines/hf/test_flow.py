@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -18,7 +19,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from harness.engines.base import Answer, Failure
 from harness.engines.hf import generate
-from harness.engines.hf.flow import flow
+from harness.engines.hf.decoding import Batch, Row
+from harness.engines.hf.flow import _fitting, _room, flow
 from harness.engines.hf.steps import fast_steps
 from tests.engines.hf.families import save_family
 from tests.engines.hf.test_generate import CONTEXTS, SAMPLING, generation, texts
@@ -177,6 +179,16 @@ def test_a_step_is_transformers_attention(heads_of_mask: int, dtype: torch.dtype
     keys, values = (states.repeat_interleave(3, dim=1).to(precision) for states in (key, value))
     expected = scaled_dot_product_attention(query.to(precision), keys, values, attn_mask=mask, scale=0.5)
     torch.testing.assert_close(attended, expected.transpose(1, 2).to(dtype))
+
+
+@pytest.mark.parametrize("new", [20, 32, 60, 200])
+def test_rows_that_must_wait_do_not_join_again_at_once(new: int) -> None:
+    decoder: Any = SimpleNamespace(new=new)
+    rows = [Row(prompt=[1] * 100, written=[2] * 17) for _ in range(110)]
+    ids = torch.ones(len(rows), 117, dtype=torch.long)
+    batch, late = _fitting(Batch(rows=rows, ids=ids, mask=ids), 12_288)
+    assert late
+    assert _room(decoder, batch, late, 12_288) <= 0
 
 
 def test_overlapping_blocks_of_two_threads_leave_transformers_own_attention() -> None:

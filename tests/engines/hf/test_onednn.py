@@ -121,7 +121,7 @@ def test_scores_equal_lm_evals_on_every_architecture(
     path = save_family(tmp_path, name)
     opened = open_packed(path)
     assert opened.description["onednn_products"]
-    assert opened.description["onednn_attention"]
+    assert opened.description["onednn_attention"] == (name not in IN_ROWS)
     assert any(isinstance(module, OneDnnLinear) for module in opened._forward.model.modules())
     assert_same_scores(path, opened, mixed_requests())
     assert attend.called == (name not in IN_ROWS)
@@ -261,12 +261,6 @@ def test_operators_that_are_missing_or_wrong_are_not_used(monkeypatch: pytest.Mo
     model = nn.Sequential(nn.Linear(512, 512))
     assert not use_onednn(model)
     assert plain_layers(model) == ["0"]
-
-
-def test_memory_that_runs_out_while_products_are_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onednn, "product", mock.Mock(side_effect=RuntimeError("could not create a primitive")))
-    with pytest.raises(RuntimeError, match="could not create a primitive"):
-        measured(torch.float32)
 
 
 def test_what_onednn_cannot_multiply_is_not_taken_for_a_lack_of_memory() -> None:
