@@ -36,7 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None, epilog=rows)
     parser.add_argument("--model", type=Path, help="a transformers folder (default: the reference model)")
     data = "folder with gsm8k/test.jsonl (default: HARNESS_DATA)"
-    parser.add_argument("--data", type=Path, default=os.environ.get("HARNESS_DATA", "."), help=data)
+    own = os.environ.get("HARNESS_DATA")
+    parser.add_argument("--data", type=Path, default=own, required=own is None, help=data)
     parser.add_argument("--dtype", nargs="+", default=["float32"], help="default: float32")
     parser.add_argument("--items", type=int, default=200, help="prompts (default: 200)")
     parser.add_argument("--new_tokens", type=int, default=256, help="most tokens per answer (default: 256)")

@@ -111,7 +111,8 @@ def main() -> None:
     parser.add_argument("--backends", nargs="+", choices=SIDES, default=installed, help="default: what is installed")
     parser.add_argument("--model", type=Path, help="a transformers folder (default: the reference model)")
     data = "folder with agieval/logiqa-en.jsonl (default: HARNESS_DATA)"
-    parser.add_argument("--data", type=Path, default=os.environ.get("HARNESS_DATA", "."), help=data)
+    own = os.environ.get("HARNESS_DATA")
+    parser.add_argument("--data", type=Path, default=own, required=own is None, help=data)
     parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"], help="default: float32 bfloat16")
     parser.add_argument("--items", type=int, default=40, help="of four requests each, at most 40 (default: 40)")
     parser.add_argument("--rounds", type=int, default=3, help="the median counts (default: 3)")
